@@ -159,6 +159,8 @@ static void libraries(struct text *text)
     text_addf(text, "librdkafka %s", rd_kafka_version_str());
 }
 
+/* No zero_settles_ms: a leader that was just elected answers OFFSET_NOT_AVAILABLE until it knows
+ * the end (KIP-207, since Kafka 2.2), and a coordinator that loads the commits an error. */
 #define SCALER(the_name, the_differences, the_check, lacks)                                        \
     {                                                                                              \
         .name = (the_name),                                                                        \

@@ -105,6 +105,7 @@ const struct scaler scaler_postgresql = {
     .measure = postgresql_measure,
     .libraries = libraries,
     .disconnect = postgresql_client_disconnect,
+    .zero_settles_ms = 0, /* a server that starts answers with an error */
     .prepare = postgresql_parameters_forget_environment,
     /* libpq keeps what a server sends: messages of up to 1 GiB, every parameter, and it derives a
      * key with as many iterations as the server demands. */

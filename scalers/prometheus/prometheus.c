@@ -89,6 +89,7 @@ const struct scaler scaler_prometheus = {
     .measure = prometheus_measure,
     .libraries = libraries,
     .disconnect = prometheus_client_disconnect,
+    .zero_settles_ms = 0, /* while it starts, status 503 */
     .timeout_ms = PROMETHEUS_TIMEOUT_MS,
     .max_tasks = PROMETHEUS_DEFAULT_TASKS,
     .isolated = PROMETHEUS_DEFAULT_TASKS / PROMETHEUS_ISOLATED_SHARE,

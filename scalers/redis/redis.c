@@ -180,6 +180,8 @@ static void libraries(struct text *text)
     .reports = stream_reports, .in_work = stream_in_work, .metric_spec = stream_metric_spec,       \
     .evaluate = stream_evaluate, .bundle = stream_bundle, .libraries = libraries,                  \
     .subscribes = true
+/* None has zero_settles_ms: a server that loads its data answers LOADING, and a replica is found by
+ * ROLE. */
 #define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
 #define AT_MASTER                                                                                  \
     .connect = redis_connect_to_master, .disconnect = redis_client_disconnect, .isolated = 1

@@ -29,6 +29,7 @@
  *   connection/job_heap            jobs by when they are due
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
+ *   connection/zero                whether a reading of nothing counts already
  *   connection/backoff             when a connection makes its next client
  *   connection/connection_log      what is logged of a connection's failures, and how often
  *   connection/subscription_table  queries by the ids of their subscriptions

@@ -156,6 +156,12 @@ struct scaler {
      */
     bool subscribes;
 
+    /* For how long after a restart or an election the source may report 0 whatever waits. Such a 0
+     * counts only if a measurement so much later agrees (measure/connection/zero.h). 0: the source
+     * never does. Longer than 3,000 the calls of KEDA would not wait for it. A 0 that may stay
+     * false for longer is an error of the scaler. */
+    int64_t zero_settles_ms;
+
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
     size_t max_tasks;   /* in flight at a time (feed_set_max_tasks()); 0: any number */
     size_t isolated;    /* how many of these tasks may be isolated; 0: 16 */

@@ -16,7 +16,8 @@
 struct query_known {
     enum last_attempt { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
-    bool is_outdated; /* the source has notified us since the measurement of the reading began */
+    bool is_outdated; /* since the measurement of the reading began the source has notified us, or
+                       * reported a 0 that does not count yet */
     struct reading reading;
     unsigned wants;       /* bits of enum reading_want: what the reading was measured with */
     int64_t sent_ms;      /* when the request for the reading was sent */
@@ -32,6 +33,9 @@ struct snapshot {
     /* While the connection has failed, the last attempt failed, just now, with its error. */
     struct query_known known;
     bool is_retried;               /* the last attempt failed, and the next one needs no call */
+    /* Since when the source has reported 0 where it may be false, until that is confirmed; 0: it
+     * has not. */
+    int64_t zero_since_ms;
     int64_t effective_interval_ms; /* the interval that the source achieves */
     /* For how long requests have been in flight without any reply; 0: the source works. */
     int64_t stuck_for_ms;

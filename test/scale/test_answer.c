@@ -32,6 +32,7 @@ struct row {
     int64_t stuck_ms;
     int64_t unanswered_ms; /* since when callers have waited; 0: now */
     bool is_outdated;
+    int64_t zero_ms; /* for how long the source has reported a 0 that does not count yet */
     bool is_retried;
     bool lacks_field;
     bool has_no_hold;      /* hold: 0s */
@@ -117,6 +118,33 @@ static const struct row table[] = {
      .words = "has not answered anything since "},
     {"stuck, and a reading that will do in a second: wait", GOOD, 3000, .stuck_ms = 5000,
      .outcome = WAIT, .wait_from_ms = 500},
+
+    /* A 0 that is not confirmed yet: the reading before it is outdated. */
+    {"a 0 is not confirmed: wait", GOOD, 100, .value = 37, .active = true, .is_outdated = true,
+     .zero_ms = 50, .outcome = WAIT, .wait_from_ms = 500},
+    {"... also without a hold", GOOD, 100, .value = 37, .active = true, .is_outdated = true,
+     .zero_ms = 50, .has_no_hold = true, .outcome = WAIT, .wait_from_ms = 500},
+    {"... at an interval of the user", GOOD, 100, .value = 37, .active = true, .is_outdated = true,
+     .zero_ms = 50, .interval_ms = HOUR_MS, .outcome = WAIT, .wait_from_ms = HOUR_MS},
+    {"... and patient: wait on", GOOD, 2100, .value = 37, .active = true, .is_outdated = true,
+     .zero_ms = 1050, .waited_ms = 1000, .outcome = WAIT, .wait_from_ms = 500},
+    {"... out of time: held", GOOD, 5100, .value = 37, .active = true, .is_outdated = true,
+     .zero_ms = 900, .out_of_time = true, .waited_ms = 5000, .unanswered_ms = 5000,
+     .outcome = VALUE, .answered = 37, .held = true},
+    {"... out of time, without a hold: no old value", GOOD, 5100, .value = 37, .active = true,
+     .is_outdated = true, .zero_ms = 900, .out_of_time = true, .waited_ms = 5000,
+     .unanswered_ms = 5000, .has_no_hold = true, .outcome = REFUSED,
+     .words = "which is not confirmed yet: after a restart or an election it may be false"},
+    {"... out of time, never measured", NONE, NEVER_MEASURED, .zero_ms = 900, .out_of_time = true,
+     .waited_ms = 5000, .outcome = REFUSED, .words = "the source reports 0 since "},
+    {"... after a failure, out of time, without a hold", FAILED, 9000, 5000, 5000, 37, true,
+     .is_outdated = true, .zero_ms = 900, .out_of_time = true, .waited_ms = 4000,
+     .has_no_hold = true, .outcome = REFUSED, .words = "the source reports 0 since "},
+    {"... after a failure: held since then", FAILED, 9000, 5000, 5000, 37, true,
+     .is_outdated = true, .zero_ms = 900, .out_of_time = true, .waited_ms = 4000, .outcome = VALUE,
+     .answered = 37, .held = true},
+    {"... after a failure: wait", FAILED, 9000, 5000, 5000, 37, true, .is_outdated = true,
+     .zero_ms = 900, .waited_ms = 1000, .outcome = WAIT, .wait_from_ms = 500},
 
     /* Failed. */
     {"failed just now, inactive before", FAILED, 100, 0, 0, .outcome = REFUSED,
@@ -266,6 +294,7 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .is_retried = row->is_retried,
         .effective_interval_ms = row->effective_ms > 0 ? row->effective_ms : 5000,
         .stuck_for_ms = row->stuck_ms,
+        .zero_since_ms = row->zero_ms > 0 ? NOW - row->zero_ms : 0,
         .known.error = {ERROR_UNAVAILABLE, broken},
     };
     _cleanup_(hold_done) struct hold hold = held_by(row);

@@ -41,7 +41,8 @@ bool must_be_measured(const struct user *user)
     int64_t max_tasks = source->scaler.max_tasks > 0 ? (int64_t)source->scaler.max_tasks : 1000;
     if (item->behaviour != ANSWERS || source->hangs || !client_is_accepted(client) ||
         source->slowdown > 1 || client->is_dead || client->is_lost ||
-        others_are_stuck(client, &client->models[user->item]))
+        others_are_stuck(client, &client->models[user->item]) ||
+        now_ms() - user->moved_ms < CALL_TIMEOUT_MS)
         return false;
     int64_t since_ms = max_of(max_of(source->disturbed_ms, item->changed_ms),
                               max_of(client->made_ms, world.jumped_ms));
@@ -78,6 +79,9 @@ static void check_value(const struct user *user, const struct call *call,
         fresh_ms = interval_ms + 2 * model->duration_ms;
     if (model->is_failing || user->client->failed_since_ms != NEVER_MS)
         violated("item %d: a value is answered while measuring fails", item_of(user)->number);
+    if (model->doubt_ms > 0)
+        violated("item %d: a value is answered though the source reports 0 now",
+                 item_of(user)->number);
     if (sent_ms < model->notified_us / 1000)
         violated("item %d: a value is answered that a notification outdated",
                  item_of(user)->number);

@@ -107,7 +107,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     if (!inherits) {
         trigger_answers_forget(&user->trigger);
         user->has_round = false;
-        user->streaming_since_ms = now_ms();
+        user->streaming_since_ms = user->moved_ms = now_ms();
         user->answered_count = 0;
         user->failed_ms = user->failing_since_ms = 0;
         user->was_active = false;
@@ -414,7 +414,8 @@ void callers_take_news(void)
 
 /* ---- what KEDA does ---- */
 
-/* Where its query is subscribed to, a notification may be lost: then it is measured each minute. */
+/* Where its query is subscribed to, a notification may be lost: then it is measured each minute.
+ * One whose reading is too old for a stream that came is measured every 30 s until then. */
 static void check_stream_is_notified(const struct user *user)
 {
     const struct item *item = item_of(user);
@@ -423,7 +424,11 @@ static void check_stream_is_notified(const struct user *user)
         return;
     if (item->active_since_ms > since_ms)
         since_ms = item->active_since_ms;
-    int intervals = user->query != NULL && user->query->is_subscribed ? 12 : 2;
+    const struct query *query = user->query;
+    bool is_idle = query != NULL && query->push.idle_interval_ms > 0;
+    int intervals = query != NULL && query->is_subscribed ? 12 : is_idle ? 2 : 6;
+    if (query != NULL && (query->job.state == JOB_IN_FLIGHT || query->job.state == JOB_READY))
+        return;
     if (must_be_measured(user) && now_ms() - since_ms > intervals * STANDARD_INTERVAL_MS + 10000 &&
         now_ms() - since_ms > 2 * user->rules.interval_ms + 10000)
         violated("item %d has been active for %lld ms, and its stream was not notified",

@@ -162,6 +162,16 @@ static void subscribe(struct client *client, struct model *model, enum subscribe
 
 /* ---- requests ---- */
 
+/* The source reads it now. */
+static void read_item(const struct client *client, struct model *model)
+{
+    const struct source *source = client->source;
+    const struct item *item = item_of(client, model);
+    model->is_lie = world.now_us < source->lies_until_us;
+    model->token =
+        model->is_lie ? token_of_lie(item, model->started_us) : token_of(item, model->started_us);
+}
+
 /* The source works on it. */
 static void start(struct client *client, struct model *model)
 {
@@ -178,7 +188,9 @@ static void start(struct client *client, struct model *model)
     subscribe(client, model, WHEN_STARTED);
     /* A subscription that is made later begins at the reading, so nothing comes in between. */
     bool is_read_now = chance(50) && source->subscribes_when != WHEN_ANSWERED;
-    model->token = is_read_now ? token_of(item, model->started_us) : -1;
+    model->token = -1;
+    if (is_read_now)
+        read_item(client, model);
     if (!hangs)
         plan_in(latency_us + (int64_t)random_number(1 + (uint64_t)latency_us / 2), EVENT_REPLY,
                 client->index, number, model->generation);
@@ -261,8 +273,12 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
     const struct item *item = item_of(client, model);
-    reading.value = model->token >= 0 ? model->token : token_of(item, model->started_us);
+    if (model->token < 0)
+        read_item(client, model);
+    reading.value = model->token;
     reading.waiting = token_load(reading.value);
+    bool is_believed =
+        outcome == TASK_ANSWERED && model->holds > 0 && model_believes(client, model, &reading);
     if (words != NULL)
         error_unavailable(&error, "item %d: %s", item->number, words);
     client->has_timed_out = client->has_timed_out || outcome == TASK_TIMED_OUT;
@@ -273,8 +289,11 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     connection_query_ended(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
                            words == NULL ? NULL : &error, world.now_us);
     leave_flight(client, model);
-    if (model->holds > 0 && outcome == TASK_ANSWERED)
-        policies_take_reading(model->query);
+    if (model->holds > 0 && outcome == TASK_ANSWERED) {
+        check_believed(client, model, is_believed);
+        if (is_believed)
+            policies_take_reading(model->query);
+    }
     if (model->holds == 0)
         model_reset(model);
     else

@@ -70,6 +70,7 @@ void model_need_nothing(struct model *model)
 void model_fail(struct model *model)
 {
     model->is_failing = true;
+    model->doubt_ms = 0;
     model->failed_ms = now_ms();
     model_need_nothing(model);
 }
@@ -165,6 +166,53 @@ static void check_timed_out(struct client *client, struct model *model)
     model->credit += 1;
 }
 
+/* ---- zeros ---- */
+
+/* By what was known before: a 0 that may be false is to be confirmed. */
+bool model_believes(const struct client *client, struct model *model, const struct reading *reading)
+{
+    const struct query_known *known = &model->query->known;
+    int64_t settles_ms = client->source->scaler.zero_settles_ms;
+    int64_t sent_ms = model->started_us / 1000;
+    bool is_new_client = sent_ms - client->connected_ms < settles_ms;
+    bool was_above = known->is_measured && known->reading.waiting > 0;
+    if (settles_ms == 0 || reading->waiting > 0 ||
+        (!is_new_client && !was_above && !model->is_failing && model->doubt_ms == 0)) {
+        model->doubt_ms = 0;
+        return true;
+    }
+    if (model->doubt_ms == 0 || model->doubt_ms < client->connected_ms) {
+        model->doubt_ms = now_ms();
+        model->was_true = false;
+        model->lies = client->source->lies;
+    }
+    model->was_true = model->was_true || !model->is_lie;
+    if (sent_ms - model->doubt_ms < settles_ms)
+        return false;
+    if (!model->was_true && model->lies == client->source->lies) /* two elections fool it */
+        violated("item %d: a false 0 counts", client->source->items[model - client->models].number);
+    model->doubt_ms = 0;
+    return true;
+}
+
+void check_believed(struct client *client, struct model *model, bool is_expected)
+{
+    const struct query *query = model->query;
+    const struct job *job = &query->job;
+    int number = client->source->items[model - client->models].number;
+    bool is_known = query->known.is_measured && query->known.taken_us == query->taken_us;
+    if (is_known != is_expected)
+        violated("item %d: a reading of %g %s", number, token_load(model->token),
+                 is_known ? "counts, and may be false" : "does not count");
+    if (model->doubt_ms == 0)
+        return;
+    model->credit += 1;
+    if (job->state != JOB_READY &&
+        (job->state != JOB_SCHEDULED ||
+         job->due_ms > model->doubt_ms + client->source->scaler.zero_settles_ms))
+        violated("item %d: a 0 is not confirmed", number);
+}
+
 static void check_completed(struct model *model, bool is_good)
 {
     model->timeouts = 0;
@@ -175,6 +223,8 @@ static void check_completed(struct model *model, bool is_good)
         model->called_us = 0;
     /* What is needed still was demanded after this one was sent: all before is served. */
     model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
+    if (is_good && model->doubt_ms > 0)
+        return;
     if (is_good) {
         model->is_measured = true;
         model->is_failing = false;

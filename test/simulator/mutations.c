@@ -43,6 +43,10 @@ enum mutation {
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
     POLICY_DECIDES_WHEN_READ,
+    ZERO_COUNTS_AT_ONCE,
+    ZERO_CONFIRMED_TOO_SOON,
+    ZERO_NOT_CONFIRMED,
+    ZERO_HIDES_NOTHING,
     MUTATIONS,
 };
 
@@ -77,6 +81,10 @@ static const struct mutated {
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
     [POLICY_DECIDES_WHEN_READ] = {"a policy decides when somebody reads it", 300000},
+    [ZERO_COUNTS_AT_ONCE] = {"a 0 that may be false counts at once", 1000000},
+    [ZERO_CONFIRMED_TOO_SOON] = {"a 0 is confirmed by the next one, however soon", 1000000},
+    [ZERO_NOT_CONFIRMED] = {"a 0 waits for somebody to have it measured again", 1000000},
+    [ZERO_HIDES_NOTHING] = {"the reading before a 0 that does not count is answered", 3000000},
 };
 
 static enum mutation mutation;
@@ -143,6 +151,28 @@ WRAP(void, query_set_reading, struct query *query, const struct reading *reading
         query->known.sent_ms = at_us / 1000;
     if (mutation == NOTIFICATION_OUTDATES_NOTHING)
         query->known.is_outdated = false;
+}
+
+WRAP(bool, zero_counts, struct zero *zero, const struct zero_facts *facts)
+{
+    bool is_second = zero->since_ms > 0;
+    bool counts = __real_zero_counts(zero, facts);
+    bool is_early =
+        mutation == ZERO_COUNTS_AT_ONCE || (mutation == ZERO_CONFIRMED_TOO_SOON && is_second);
+    if (is_early)
+        zero_end(zero);
+    return counts || is_early;
+}
+
+WRAP(int64_t, zero_due_ms, const struct zero *zero, int64_t settles_ms)
+{
+    return mutation == ZERO_NOT_CONFIRMED ? INT64_MAX : __real_zero_due_ms(zero, settles_ms);
+}
+
+WRAP(void, query_set_in_doubt, struct query *query)
+{
+    if (mutation != ZERO_HIDES_NOTHING)
+        __real_query_set_in_doubt(query);
 }
 
 WRAP(void, query_set_failed, struct query *query, const struct error *error, int64_t at_ms)

@@ -33,6 +33,13 @@ double token_of(const struct item *item, int64_t sent_us)
     return (double)(random_number(MAX_LOAD + 1) << LOAD_SHIFT | token << 1 | item->is_active);
 }
 
+/* It is idle, and has no load. */
+double token_of_lie(const struct item *item, int64_t sent_us)
+{
+    uint64_t token = (uint64_t)item->number << TIME_BITS | (uint64_t)(sent_us / 1000);
+    return (double)(token << 1);
+}
+
 double token_load(double token)
 {
     return (double)((uint64_t)token >> LOAD_SHIFT);
@@ -81,6 +88,7 @@ void source_init(struct source *source, int index)
         .bundle = chance(25) ? bundle : NULL,
         .bundle_costs_the_same = chance(50),
         .subscribes = chance(60),
+        .zero_settles_ms = chance(50) ? 0 : 200 + (int64_t)random_number(1300),
         .timeout_ms = chance(60)   ? 0
                       : chance(50) ? 10000
                                    : 300,
@@ -187,15 +195,27 @@ static void lose_clients(struct source *source)
     }
 }
 
+/* As after a restart, or an election: for less time than a 0 takes to settle. */
+static void lie(struct source *source)
+{
+    int64_t settles_ms = source->scaler.zero_settles_ms;
+    if (settles_ms == 0)
+        return;
+    source->lies_until_us =
+        world.now_us + (int64_t)random_number((uint64_t)(settles_ms - 1) * 1000);
+    source->lies++;
+}
+
 void source_disturb(struct source *source)
 {
     if (world.is_ending)
         return;
     int64_t next_us = 60000000 + (int64_t)random_number(chance(30) ? 600000000 : 60000000);
-    uint64_t what = random_number(10);
+    uint64_t what = random_number(12);
     if (what == 0) {
         source->is_reachable = !source->is_reachable;
         lose_clients(source);
+        lie(source);
         next_us = (int64_t)random_number(60000000);
     } else if (what == 1) {
         source->hangs = !source->hangs;
@@ -208,7 +228,12 @@ void source_disturb(struct source *source)
         source->loses_notifications = chance(50);
     else if (what == 5)
         lose_clients(source);
-    else if (source->invalid_credentials != NONE_INVALID && chance(50))
+    else if (what >= 10) { /* an election, or a restart */
+        if (what == 11)
+            lose_clients(source);
+        lie(source);
+        next_us = (int64_t)random_number(chance(50) ? 3000000 : 60000000);
+    } else if (source->invalid_credentials != NONE_INVALID && chance(50))
         source->invalid_credentials = NONE_INVALID;
     else if (what == 6 && chance(60)) { /* everything works again, for longer than anything lasts */
         source->is_reachable = true;

@@ -89,6 +89,8 @@ struct source {
     enum subscribe_when subscribes_when;
     bool refuses_subscriptions;
     bool loses_notifications;
+    int64_t lies_until_us; /* after a restart or an election it reports 0, for every item */
+    int lies;              /* how often it began to */
     int64_t disturbed_ms;
 };
 
@@ -107,6 +109,7 @@ struct model {
     int64_t taken_us;
     int64_t started_us;
     double token;
+    bool is_lie;         /* the token: read while the source lied */
     uint64_t generation; /* of its events */
     int next_queued;     /* in a serial source, -1: the last */
 
@@ -125,6 +128,11 @@ struct model {
     int64_t notified_us; /* readings sent before are outdated */
     double credit;       /* how many more sends can be explained */
     int64_t credit_at_ms;
+
+    /* a 0 that must not count yet */
+    int64_t doubt_ms; /* when the first one came; 0: none did */
+    bool was_true;    /* one of them */
+    int lies;         /* of its source, when the first one came */
 
     /* something has to be sent at this time or later */
     int64_t needed_us; /* 0: nothing has */
@@ -211,6 +219,7 @@ struct user {
     bool was_sent_active;
     bool is_heartbeat_due;
     int64_t streaming_since_ms;
+    int64_t moved_ms; /* to another item; its calls went on waiting */
     uint64_t stream_generation;
 };
 
@@ -293,6 +302,7 @@ void source_start(struct source *source);
 void source_change(struct source *source, int item);
 void source_disturb(struct source *source);
 double token_of(const struct item *item, int64_t sent_us);
+double token_of_lie(const struct item *item, int64_t sent_us);
 int token_item(double token);
 double token_load(double token);
 int64_t token_sent_ms(double token);
@@ -367,6 +377,10 @@ void model_need_nothing(struct model *model);
 void model_fail(struct model *model);
 void check_take(struct client *client, struct model *model);
 void check_end(struct client *client, struct model *model, enum task_outcome outcome);
+/* Whether a reading may be known from now on; called before the engine has it, and after that. */
+bool model_believes(const struct client *client, struct model *model,
+                    const struct reading *reading);
+void check_believed(struct client *client, struct model *model, bool is_expected);
 void check_connect(struct client *client);
 void check_caught_up(const struct client *client);
 void check_needed(struct client *client, struct model *model);

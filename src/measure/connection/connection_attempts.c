@@ -140,6 +140,21 @@ static void note_round_trip(struct connection *connection, int64_t duration_us)
                                     : average_us + ((double)duration_us - average_us) / SHARE;
 }
 
+static bool counts(struct query *query, const struct reading *reading, int64_t now_ms)
+{
+    const struct query_known *known = &query->known;
+    const struct zero_facts facts = {
+        .reading = reading,
+        .before = known->is_measured ? &known->reading : NULL,
+        .has_failed = known->last_attempt == ATTEMPT_FAILED,
+        .settles_ms = query->connection->scaler->zero_settles_ms,
+        .client_since_ms = query->connection->schedule.served_from_ms,
+        .sent_ms = query->job.sent_ms,
+        .now_ms = now_ms,
+    };
+    return zero_counts(&query->zero, &facts);
+}
+
 static void end_answered(struct query *query, const struct reading *reading,
                          const struct error *error, int64_t now_us)
 {
@@ -153,7 +168,10 @@ static void end_answered(struct query *query, const struct reading *reading,
                   (double)(now_ms - query->job.sent_ms) / 1000);
     if (reading != NULL) {
         connection->stats.counts[COUNT_ANSWERED]++;
-        query_set_reading(query, reading, now_us);
+        if (counts(query, reading, now_ms))
+            query_set_reading(query, reading, now_us);
+        else
+            query_set_in_doubt(query);
         if (!query->known.is_outdated)
             query->notified_at_us = 0;
     } else {

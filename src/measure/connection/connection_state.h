@@ -20,6 +20,7 @@
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
 #include "measure/connection/subscription_table.h"
+#include "measure/connection/zero.h"
 #include "measure/connection_stats.h"
 #include "measure/history.h"
 #include "measure/naming.h"
@@ -167,6 +168,7 @@ struct query {
      * connection_attempts.c. */
     int64_t outdated_from_us;
     bool is_awaited; /* by a call, since the last attempt ended; query.c */
+    struct zero zero; /* a reading of 0 that does not count yet; zero.c */
     /* query.c; is_outdated: connection_attempts.c, too. */
     struct query_known known;
 

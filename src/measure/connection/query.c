@@ -256,12 +256,18 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     query_notify_watchers(query);
 }
 
+void query_set_in_doubt(struct query *query)
+{
+    query->known.is_outdated = true;
+}
+
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct query_known *known = &query->known;
     query_set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
+    zero_end(&query->zero);
     history_add_failure(query->history, now_ms);
     query->is_awaited = false;
     if (query->held_triggers > 0)

@@ -51,6 +51,8 @@ void former_query_done(struct former_query *former);
 void query_set_last_attempt(struct query *query, enum last_attempt attempt);
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
+/* The attempt had a reading that does not count (zero.h): calls wait for another one. */
+void query_set_in_doubt(struct query *query);
 void query_notify_watchers(struct query *query);
 void query_free(struct query *query);
 /* An attempt has ended: plans the next one. The last use may have ended meanwhile. */

@@ -65,5 +65,6 @@ void query_plan(struct query *query, int64_t wanted_from_ms)
     int64_t push_ms =
         push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
     int64_t due_ms = clock_earlier(interval_due_ms(query, wanted_from_ms), push_ms);
+    due_ms = clock_earlier(due_ms, zero_due_ms(&query->zero, connection->scaler->zero_settles_ms));
     schedule_want(&connection->schedule, &query->job, due_ms, wanted_from_ms);
 }

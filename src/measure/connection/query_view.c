@@ -52,6 +52,7 @@ static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
     *ret_snapshot = (struct snapshot){
         .known = query->known,
         .is_retried = has_failed || query->job.timeouts > 0,
+        .zero_since_ms = query->zero.since_ms,
         .effective_interval_ms = connection_effective_interval_ms(connection, now_ms),
         .stuck_for_ms = stuck_for_ms(query, now_ms),
     };

@@ -70,7 +70,17 @@ static bool give_held(const struct decision *decision)
     return true;
 }
 
-/* KEDA's events keep the text of the first failure for hours, so it has no duration in it. */
+/* KEDA's events keep the text of the first failure for hours: so neither has a duration in it. */
+static void explain_zero(const struct snapshot *snapshot, struct error *error)
+{
+    char since[32];
+    clock_time_of_day(snapshot->zero_since_ms, since, sizeof(since));
+    error_unavailable(error,
+                      "the source reports 0 since %s, which is not confirmed yet: after a restart "
+                      "or an election it may be false",
+                      since);
+}
+
 static void decide_after_failure(const struct decision *decision)
 {
     const struct answer_facts *facts = decision->facts;
@@ -79,6 +89,10 @@ static void decide_after_failure(const struct decision *decision)
     if (give_held(decision))
         return;
     decision->answer->kind = ANSWER_REFUSED;
+    if (facts->snapshot->zero_since_ms > 0) {
+        explain_zero(facts->snapshot, error);
+        return;
+    }
     char since[32];
     clock_time_of_day(since_ms > 0 ? since_ms : decision->now_ms, since, sizeof(since));
     error_set(error, facts->snapshot->known.error.code, "%s (failing since %s)",
@@ -97,6 +111,8 @@ static void decide_unanswered(const struct decision *decision)
     if (snapshot->stuck_for_ms > 0) {
         clock_time_of_day(decision->now_ms - snapshot->stuck_for_ms, since, sizeof(since));
         error_unavailable(error, "the source has not answered anything since %s", since);
+    } else if (snapshot->zero_since_ms > 0) {
+        explain_zero(snapshot, error);
     } else if (snapshot->known.is_measured) {
         clock_time_of_day(snapshot->known.sent_ms, since, sizeof(since));
         error_unavailable(error, "the last reading is of %s, and no newer one arrived in time",
