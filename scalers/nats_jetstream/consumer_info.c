@@ -1,6 +1,5 @@
 #include "nats_jetstream/consumer_info.h"
 
-#include "base/hash.h"
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -35,14 +34,6 @@ bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",
-                             query->consumer, query->stream);
-}
-
-bool nats_consumer_info_in_doubt(const struct nats_query *query, struct error *error)
-{
-    return error_unavailable(error,
-                             "NATS consumer \"%s\" of stream \"%s\": its leader may have just been "
-                             "elected, or step down, and not know the counts",
                              query->consumer, query->stream);
 }
 
@@ -168,37 +159,15 @@ static bool is_default(const json_t *info)
     return true;
 }
 
-static uint64_t leader_of(const json_t *cluster)
-{
-    const json_t *name = json_object_get(cluster, "leader");
-    const json_t *since = json_object_get(cluster, "leader_since");
-    if (json_string_length(name) == 0)
-        return 0;
-    struct hash hash;
-    hash_begin(&hash);
-    hash_add(&hash, json_string_value(name), json_string_length(name));
-    hash_add(&hash, json_string_value(since), json_string_length(since));
-    return hash_end(&hash);
-}
-
-static bool is_partial(const json_t *info)
-{
-    double delivered = count_of(json_object_get(info, "delivered"), "consumer_seq");
-    double acknowledged = count_of(json_object_get(info, "ack_floor"), "consumer_seq");
-    return json_number_value(json_object_get(info, "num_ack_pending")) < 1 &&
-           delivered > acknowledged;
-}
-
 struct nats_consumer_origin nats_consumer_info_origin(const json_t *info)
 {
     const json_t *cluster = json_object_get(info, "cluster");
-    struct nats_consumer_origin origin = {.leader = leader_of(cluster),
-                                          .is_partial = is_partial(info),
-                                          .paused_seconds = paused_seconds_of(info)};
+    bool has_leader = json_string_length(json_object_get(cluster, "leader")) > 0;
+    struct nats_consumer_origin origin = {.paused_seconds = paused_seconds_of(info)};
     if (cluster == NULL)
         origin.source = is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
     else
-        origin.source = origin.leader != 0 ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
+        origin.source = has_leader ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
     return origin;
 }
 

@@ -14,7 +14,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* Whose counts they are. */
 enum nats_consumer_source {
@@ -30,10 +29,6 @@ enum nats_consumer_source {
 
 struct nats_consumer_origin {
     enum nats_consumer_source source;
-    uint64_t
-        leader; /* a hash of its name and, from 2.12 on, since when it leads; 0: none is named */
-    bool is_partial;       /* no message is unacknowledged, and not all that were delivered are
-                      * acknowledged: they are missing, or were given up (max_deliver) */
     double paused_seconds; /* how long the consumer stays paused (2.11 and later); 0: it is not */
 };
 
@@ -49,7 +44,6 @@ bool nats_consumer_info_counts(const json_t *info, const struct nats_query *quer
 bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error);
-bool nats_consumer_info_in_doubt(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_not_opened(const struct nats_query *query, struct error *error);
 
 /* Of the error in an answer of JetStream's API: that the stream or the consumer does not exist. */

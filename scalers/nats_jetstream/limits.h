@@ -12,10 +12,6 @@ enum {
     NATS_MAX_TASKS = 500,
     NATS_MAX_ISOLATED = NATS_MAX_TASKS / 4, /* such as of consumers without a leader */
     NATS_MAX_CONFIGS = 100,                 /* besides the tasks: configs.h */
-    /* Besides these, tasks that wait for half a second to be sent again (leaders.h): the server has
-     * nothing of theirs. For a moment a new client may get the places that a lost one had, and two
-     * pods must not reach 10,000. */
-    NATS_MAX_DELAYED = 4000,
 };
 
 /* What servers and their users choose. */
@@ -30,15 +26,13 @@ enum {
                         NATS_REPLY_TREE_BYTES + NATS_SUBSCRIPTION_BYTES + NATS_CONFIG_SUBJECT_BYTES,
 };
 
-/* What a query takes: itself 0.7 KiB (measured); its stream's and its consumer's configuration; and
- * its consumer's leader. These have bounds of their own, as they outlive the query. */
+/* What a query takes: itself 0.7 KiB (measured); and its stream's and its consumer's configuration.
+ * These have a bound of their own, as they outlive the query. */
 enum {
     NATS_CONFIG_BYTES = 300, /* with a long name */
-    NATS_LEADER_BYTES = 144,
-    NATS_QUERY_BYTES = 720 + 2 * NATS_CONFIG_BYTES + NATS_LEADER_BYTES,
+    NATS_QUERY_BYTES = 720 + 2 * NATS_CONFIG_BYTES,
     NATS_MAX_QUERIES = 10000,
     NATS_CONFIGS_BYTES = 2 * NATS_MAX_QUERIES * NATS_CONFIG_BYTES,
-    NATS_LEADERS_BYTES = NATS_MAX_QUERIES * NATS_LEADER_BYTES,
 };
 
 /* Of a client of a monitoring port, instead of what servers and users choose. */

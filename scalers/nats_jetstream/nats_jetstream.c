@@ -3,9 +3,9 @@
  * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  *
- * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), leaders.h
- * (whether it counts), limits.h, then client/client.h or monitoring/monitoring.h, which say what is
- * in theirs; credentials.h and nkey.h help the client to log in.
+ * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), limits.h,
+ * then client/client.h or monitoring/monitoring.h, which say what is in theirs; credentials.h and
+ * nkey.h help the client to log in.
  */
 #include "measure/scaler.h"
 
@@ -26,6 +26,17 @@ enum { IDLE_INTERVAL_MS = 250 };
 
 /* Of a monitoring port, which reports a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
+
+/*
+ * A node of a cluster replies for a consumer as long as raft has it for the leader, and knows the
+ * counts for a part of that time only (setLeader() in nats-server's consumer.go):
+ *   stepping down it drops what is unacknowledged, in newer versions what is pending, too, and
+ *                 leads for 250 ms more (jsConsumerLeaderStepDownRequest());
+ *   elected       until it has counted, on another thread, it reports the messages of when it last
+ *                 led: 0, if it never did.
+ * One may follow the other at once; twice the time of both on a slow machine.
+ */
+enum { ZERO_SETTLES_MS = 1000 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
@@ -154,6 +165,7 @@ const struct scaler scaler_nats_jetstream = {
     .libraries = libraries,
     .disconnect = disconnect,
     .subscribes = true,
+    .zero_settles_ms = ZERO_SETTLES_MS,
     .max_tasks = NATS_MAX_TASKS,
     .isolated = NATS_MAX_ISOLATED,
     /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash.

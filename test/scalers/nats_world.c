@@ -73,9 +73,3 @@ void nats_world_add_task(struct nats_world *world, const char *key, const char *
     assert_true(trigger->good);
     test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
 }
-
-void nats_world_reconnect(struct nats_world *world)
-{
-    scaler_nats_jetstream.disconnect(world->client);
-    connect_client(world);
-}

@@ -44,9 +44,6 @@ void nats_world_start(struct nats_world *world, const struct nats_line *script,
 void nats_world_run(struct nats_world *world);
 void nats_world_stop(struct nats_world *world);
 
-/* As after the connection was lost. */
-void nats_world_reconnect(struct nats_world *world);
-
 /* Of the consumer "nobody", with one more key. */
 void nats_world_add_task(struct nats_world *world, const char *key, const char *value);
 

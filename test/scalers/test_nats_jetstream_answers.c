@@ -115,35 +115,6 @@ static void an_answer_has_the_state_of_a_consumer_or_defaults(void **state)
     }
 }
 
-/* A leader that steps down has dropped what is unacknowledged. */
-static void an_answer_without_what_is_unacknowledged_is_partial(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *answer;
-        bool is_partial;
-    } rows[] = {
-        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6},\"ack_floor\":{\"consumer_seq\":2}}",
-         true},
-        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6},\"ack_floor\":{\"consumer_seq\":6}}",
-         false},
-        {"{\"num_pending\":1,\"num_ack_pending\":1,\"delivered\":{\"consumer_seq\":6},"
-         "\"ack_floor\":{\"consumer_seq\":2}}",
-         false},
-        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6}}", false},
-        {"{" COUNTS "}", false},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct reading reading;
-        struct nats_consumer_origin origin;
-        _cleanup_(error_done) struct error error = {0};
-        assert_true(nats_consumer_info_parse(rows[i].answer, strlen(rows[i].answer), &orders,
-                                             &reading, &origin, &error));
-        if (origin.is_partial != rows[i].is_partial)
-            fail_msg("%s", rows[i].answer);
-    }
-}
-
 static void the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster(void **state)
 {
     (void)state;
@@ -587,7 +558,6 @@ int main(void)
         cmocka_unit_test(totals_are_those_of_deliveries),
         cmocka_unit_test(a_paused_consumer_delivers_nothing_that_is_pending),
         cmocka_unit_test(an_answer_has_the_state_of_a_consumer_or_defaults),
-        cmocka_unit_test(an_answer_without_what_is_unacknowledged_is_partial),
         cmocka_unit_test(the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster),
         cmocka_unit_test(subjects_of_messages_are_read_from_stream_and_consumer),
         cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),

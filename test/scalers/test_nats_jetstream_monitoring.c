@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler_internal.h"
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/feed_limits.h"
@@ -402,105 +401,6 @@ static void a_task_that_comes_later_has_a_listing_beside_the_first(void **state)
     world_stop(&world);
 }
 
-/* Elected, a node answers with the 0 of a follower until it has counted. */
-static void the_zero_of_a_new_leader_is_listed_again(void **state)
-{
-    enum { LISTED_AT_MOST = 5 };
-    (void)state;
-    static const struct {
-        const char *listed[LISTED_AT_MOST + 1];
-        size_t failed; /* measurements, before the last */
-    } rows[] = {
-        {{LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "7", "0", "nats-2")}, 0},
-        /* It has led before. */
-        {{LISTED("nats-1", "0", "5", "nats-2"), LISTED("nats-2", "5", "0", "nats-2"),
-          LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "7", "0", "nats-2")},
-         2},
-        {{LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-3", "0", "0", "nats-2"),
-          LISTED("nats-3", "0", "0", "nats-2"), LISTED("nats-3", "7", "0", "nats-2")},
-         1},
-        /* Its zero was no longer in doubt. */
-        {{LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
-          LISTED("nats-2", "5", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
-          LISTED("nats-1", "7", "0", "nats-2")},
-         2},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct world world;
-        world_start(&world);
-        world.port.listed = rows[i].listed;
-        test_feed_set_timeout(world.feed, ENOUGH_MS);
-        for (size_t j = 0; j < rows[i].failed; j++) {
-            world_run(&world);
-            test_feed_again(world.feed);
-        }
-        world_run(&world);
-        assert_true(world.usable);
-        assert_waiting(world.feed, 0, 7);
-        size_t count = 0;
-        while (rows[i].listed[count] != NULL)
-            count++;
-        assert_int_equal(world.port.listings, count);
-        world_stop(&world);
-    }
-}
-
-/* Elected as the port's former node was lost, it may have led before. */
-static void the_first_reply_after_another_connection_is_listed_again(void **state)
-{
-    (void)state;
-    static const char *const listed[] = {LISTED("nats-1", "5000", "0", "nats-2"),
-                                         LISTED("nats-2", "3", "0", "nats-1"),
-                                         LISTED("nats-2", "5000", "0", "nats-1"), NULL};
-    struct world world;
-    world_start(&world);
-    world.port.listed = listed;
-    test_feed_set_timeout(world.feed, ENOUGH_MS);
-    world_run(&world);
-    assert_waiting(world.feed, 0, 5000);
-    scaler_nats_jetstream.disconnect(world.client);
-    scaler_set_reconnects(true); /* as the engine does then */
-    world_connect(&world);
-    scaler_set_reconnects(false);
-    test_feed_again(world.feed);
-    world_run(&world);
-    assert_waiting(world.feed, 0, 5000);
-    assert_int_equal(world.port.listings, 3);
-    world_stop(&world);
-}
-
-/* Nobody knows who led it meanwhile. */
-static void after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new(void **state)
-{
-    enum { LISTING_MS = 600, LESS_MS = 100 };
-    (void)state;
-    static const char *const listed[] = {
-        LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
-        LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
-        LISTED("nats-1", "7", "0", "nats-2"), NULL};
-    struct world world;
-    world_start(&world);
-    world.port.listed = listed;
-    test_feed_set_timeout(world.feed, ENOUGH_MS);
-    world_run(&world);
-    assert_waiting(world.feed, 0, 0);
-    assert_int_equal(world.port.listings, 2);
-
-    world.port.listing_ms = LISTING_MS;
-    test_feed_task(world.feed, 0)->task.timeout_ms = LESS_MS;
-    test_feed_again(world.feed);
-    world_run(&world);
-    assert_ended(world.feed, 0, TASK_TIMED_OUT);
-    assert_int_equal(world.port.listings, 3);
-
-    world.port.listing_ms = 0;
-    test_feed_set_timeout(world.feed, ENOUGH_MS);
-    test_feed_again(world.feed);
-    world_run(&world);
-    assert_waiting(world.feed, 0, 7);
-    world_stop(&world);
-}
-
 #define ADVERTISED(...) "{\"connect_urls\":[" __VA_ARGS__ "],\"cluster\":{\"urls\":[\"x.y:6222\"]}}"
 
 static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
@@ -642,9 +542,6 @@ int main(void)
         cmocka_unit_test(a_port_that_refuses_the_ping_is_lost),
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
-        cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
-        cmocka_unit_test(the_first_reply_after_another_connection_is_listed_again),
-        cmocka_unit_test(after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new),
         cmocka_unit_test(a_consumer_is_counted_by_the_node_that_leads_it),
         cmocka_unit_test(a_server_of_another_cluster_or_of_none_is_not_believed),
         cmocka_unit_test(with_a_user_no_other_node_is_asked),

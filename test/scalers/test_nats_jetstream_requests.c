@@ -6,7 +6,6 @@
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
-#include "scalers/feed_limits.h"
 #include "scalers/nats_world.h"
 
 #include <setjmp.h>
@@ -127,9 +126,7 @@ static void each_of_many_refusals_ends_its_own_request(void **state)
     free_many(queries, MANY);
 }
 
-#define EMPTY "{\"num_pending\":0,\"num_ack_pending\":0,\"cluster\":{\"leader\":\"nats-1\"}}"
-
-/* At 10,000 that wait, a server drops those of all clients. Some are sent again (leaders.h). */
+/* At 10,000 that wait, a server drops those of all clients. */
 static void requests_in_flight_are_few(void **state)
 {
     enum { MANY = 2500, SHORT_MS = 1500 };
@@ -141,7 +138,6 @@ static void requests_in_flight_are_few(void **state)
     } rows[] = {
         {{{"", NULL}}, 0, NATS_MAX_TASKS},
         {{{".workers", DEFAULTS}, {"", NULL}}, 1, NATS_MAX_CONFIGS},
-        {{{".workers", EMPTY, .times = NATS_MAX_TASKS + 300}, {"", NULL}}, 1, NATS_MAX_TASKS},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct nats_world world;
@@ -155,45 +151,6 @@ static void requests_in_flight_are_few(void **state)
         nats_world_stop(&world);
         free_many(queries, MANY);
     }
-}
-
-/* All are replied to once, and may be sent again; the last needs a place of one of them. */
-static void a_request_in_doubt_keeps_no_place(void **state)
-{
-    enum { SHORT_MS = 1500 };
-    (void)state;
-    struct nats_world world;
-    nats_world_start(
-        &world, SCRIPT({".workers", EMPTY, .times = NATS_MAX_TASKS}, {OF("nobody"), INFO("1")}),
-        PAIRS("workers"));
-    test_feed_set_timeout(world.feed, LONG_MS);
-    struct nats_query *queries = add_many(&world, NATS_MAX_TASKS - 1);
-    nats_world_add_task(&world, "activationLagThreshold", "0");
-    test_feed_task(world.feed, 0)->task.isolate = true;
-    struct feed_limits limits;
-    feed_limits_note(&limits, world.feed);
-    world.usable = test_feed_run(world.feed, world.client, SHORT_MS, &world.error);
-    assert_waiting(world.feed, NATS_MAX_TASKS, 1);
-    assert_int_equal(limits.max_isolated, NATS_MAX_ISOLATED + 1);
-    nats_world_stop(&world);
-    free_many(queries, NATS_MAX_TASKS - 1);
-}
-
-/* It keeps them between measurements, and another process may have to be told. */
-static void the_feed_gets_its_limits_once(void **state)
-{
-    (void)state;
-    struct nats_world world;
-    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
-    struct feed_limits limits;
-    feed_limits_note(&limits, world.feed);
-    for (int i = 0; i < 3; i++) {
-        test_feed_again(world.feed);
-        nats_world_run(&world);
-        assert_waiting(world.feed, 0, 1);
-    }
-    assert_int_equal(limits.set_count, 1);
-    nats_world_stop(&world);
 }
 
 static void measuring_ends_where_nothing_is_in_flight(void **state)
@@ -433,8 +390,6 @@ int main(void)
         cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
         cmocka_unit_test(requests_in_flight_are_few),
-        cmocka_unit_test(a_request_in_doubt_keeps_no_place),
-        cmocka_unit_test(the_feed_gets_its_limits_once),
         cmocka_unit_test(measuring_ends_where_nothing_is_in_flight),
         cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),

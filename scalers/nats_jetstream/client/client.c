@@ -4,18 +4,15 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler.h"
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
-#include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 #include <utlist.h>
 
 /* After so many requests the replies that are there are taken, so that they do not pile up. */
@@ -25,9 +22,7 @@ struct nats_client {
     struct nats_client_connection *connection; /* configurations are requested on it, too */
     struct nats_subscriber subscriber;
     struct nats_configs *configs;
-    struct nats_leaders leaders;
     bool has_unsettled; /* requests whose reply has defaults, of which more is known now */
-    bool has_due;       /* requests that are to be sent again, and have no place */
 };
 
 struct nats_client *nats_client_connect(const struct nats_connection_options *options,
@@ -39,7 +34,6 @@ struct nats_client *nats_client_connect(const struct nats_connection_options *op
         return NULL;
     struct nats_client *client = memory_new(sizeof(*client));
     client->connection = connection;
-    client->leaders.follows_another = scaler_reconnects();
     client->configs = nats_configs_new(connection);
     client->subscriber.options = options;
     client->subscriber.configs = client->configs;
@@ -50,28 +44,18 @@ void nats_client_disconnect(struct nats_client *client)
 {
     nats_subscriber_done(&client->subscriber);
     nats_configs_free(client->configs);
-    nats_leaders_done(&client->leaders);
     nats_client_connection_close(client->connection);
     free(client);
 }
 
 /* ---- what is late ---- */
 
-static uint64_t consumer_of(const struct nats_request *request)
-{
-    return hash_text(request->subject);
-}
-
-static void time_out(struct nats_client *client, struct nats_request *request)
+static void time_out(struct nats_request *request)
 {
     _cleanup_(error_done) struct error error = {0};
     struct task *task = request->task;
-    if (request->state == NATS_REQUEST_SENT)
-        nats_leaders_lose(&client->leaders, consumer_of(request));
-    else if (request->state == NATS_REQUEST_UNSETTLED)
+    if (request->state == NATS_REQUEST_UNSETTLED)
         nats_configs_explain_silence(task->query, &error);
-    else if (request->state == NATS_REQUEST_SEND_AGAIN)
-        nats_consumer_info_in_doubt(task->query, &error);
     nats_request_free(request);
     if (error_is_set(&error))
         task_time_out_with(task, &error);
@@ -79,47 +63,25 @@ static void time_out(struct nats_client *client, struct nats_request *request)
         task_time_out(task);
 }
 
-static size_t at_server(const struct nats_client_connection *connection)
-{
-    return connection == NULL ? 0 : HASH_COUNT(connection->by_number) - connection->delayed;
-}
-
-static bool has_place(const struct nats_client *client)
-{
-    return at_server(client->connection) + at_server(client->subscriber.connection) <
-           NATS_MAX_TASKS;
-}
-
 /* Returns when to look again: at once where a task has ended, since the feed may have another then.
  */
-static int64_t handle_due(struct nats_client *client, struct nats_client_connection *connection,
-                          int64_t now_ms)
+static int64_t handle_due(struct nats_client_connection *connection, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
     bool has_ended = false;
-    bool lacks_place = false;
     if (now_ms < connection->next_due_ms)
         return connection->next_due_ms;
     struct nats_request *request = connection->requests;
     while (request != NULL) {
         struct nats_request *following = request->next;
         if (now_ms >= request->task->deadline_ms) {
-            time_out(client, request);
+            time_out(request);
             has_ended = true;
-        } else {
-            bool is_delayed = request->state == NATS_REQUEST_SEND_AGAIN;
-            if (is_delayed && now_ms < request->send_again_ms)
-                next_ms = clock_earlier(next_ms, request->send_again_ms);
-            else if (is_delayed && has_place(client))
-                nats_request_send_again(request, now_ms); /* fails where it is closed: found soon */
-            else if (is_delayed)
-                lacks_place = true;
+        } else
             next_ms = clock_earlier(next_ms, request->task->deadline_ms);
-        }
         request = following;
     }
-    client->has_due |= lacks_place;
-    connection->next_due_ms = lacks_place ? now_ms : next_ms; /* a reply makes a place */
+    connection->next_due_ms = next_ms;
     return has_ended ? now_ms : next_ms;
 }
 
@@ -156,7 +118,7 @@ static natsStatus check_measuring(struct nats_client *client, int64_t *ret_next_
         }
         *ret_next_ms = clock_earlier(*ret_next_ms, ping_ms);
     }
-    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(client, connection, now_ms));
+    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(connection, now_ms));
     return NATS_OK;
 }
 
@@ -187,7 +149,7 @@ static void check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
     int64_t now_ms = clock_now_ms();
     if (connection == NULL)
         return;
-    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(client, connection, now_ms));
+    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(connection, now_ms));
     if (nats_client_connection_is_closed(connection)) {
         lose_subscriber(client);
         *ret_next_ms = now_ms;
@@ -276,25 +238,6 @@ static void settle_all(struct nats_client *client)
     settle_all_of(client, client->subscriber.connection);
 }
 
-static void fail(struct nats_client *client, struct nats_request *request,
-                 const struct error *error)
-{
-    nats_leaders_lose(&client->leaders, consumer_of(request));
-    task_fail(end_request(client, request), error);
-}
-
-static void take_counts(struct nats_client *client, struct nats_request *request,
-                        const struct reading *reading, const struct nats_consumer_origin *origin)
-{
-    int64_t again_ms = nats_leaders_take(&client->leaders, consumer_of(request), origin, reading,
-                                         request->sent_ms, clock_now_ms());
-    if (again_ms == CLOCK_NEVER) {
-        nats_consumer_info_note(origin, request->task);
-        task_answer(end_request(client, request), reading);
-    } else
-        nats_request_delay(request, again_ms);
-}
-
 static void take_info(struct nats_client *client, struct nats_request *request, natsMsg *message)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -303,25 +246,26 @@ static void take_info(struct nats_client *client, struct nats_request *request, 
     const struct nats_query *query = request->task->query;
     if (natsMsg_IsNoResponders(message)) {
         explain_no_responders(query, &error);
-        fail(client, request, &error);
+        task_fail(end_request(client, request), &error);
         return;
     }
     if (!nats_consumer_info_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
                                   query, &reading, &origin, &error)) {
-        fail(client, request, &error);
+        task_fail(end_request(client, request), &error);
         return;
     }
     switch (origin.source) {
     case NATS_CONSUMER_NO_LEADER:
         nats_consumer_info_no_leader(query, &error);
-        fail(client, request, &error);
+        task_fail(end_request(client, request), &error);
         break;
     case NATS_CONSUMER_DEFAULTS:
         request->reading = reading;
         settle(client, request);
         break;
     case NATS_CONSUMER_COUNTED:
-        take_counts(client, request, &reading, &origin);
+        nats_consumer_info_note(&origin, request->task);
+        task_answer(end_request(client, request), &reading);
         break;
     }
 }
@@ -443,30 +387,13 @@ static void wait_for_events(const struct nats_client *client, struct feed *feed,
     feed_wait(feed, descriptors, count, until_ms);
 }
 
-/* Requests that are delayed are not at the server: others may have their places, until they are to
- * be sent again. */
-static void set_max_tasks(struct nats_client *client, struct feed *feed)
-{
-    const struct nats_client_connection *subscribers = client->subscriber.connection;
-    size_t delayed = client->connection->delayed;
-    size_t isolated = client->connection->delayed_isolated;
-    if (subscribers != NULL) {
-        delayed += subscribers->delayed;
-        isolated += subscribers->delayed_isolated;
-    }
-    size_t max_tasks = NATS_MAX_TASKS + (client->has_due ? 0 : MIN(delayed, NATS_MAX_DELAYED));
-    feed_set_max_tasks(feed, max_tasks, NATS_MAX_ISOLATED + MIN(isolated, NATS_MAX_DELAYED));
-}
-
 /* Takes what there is before anything counts as late, and waits. */
 static natsStatus turn(struct nats_client *client, struct feed *feed)
 {
     int64_t next_ms = CLOCK_NEVER;
-    client->has_due = false;
     take_all_events(client);
     check_subscriber(client, &next_ms);
     natsStatus status = check_measuring(client, &next_ms);
-    set_max_tasks(client, feed);
     if (status == NATS_OK && has_work(client))
         wait_for_events(client, feed, next_ms);
     return status;
@@ -475,7 +402,6 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
 bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
 {
     natsStatus status = NATS_OK;
-    set_max_tasks(client, feed);
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         end_subscriptions(client, feed);
         nats_subscriber_take(&client->subscriber);

@@ -395,51 +395,14 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
     return status;
 }
 
-static void count_delayed(const struct nats_request *request, int change)
-{
-    struct nats_client_connection *connection = request->connection;
-    connection->delayed += change;
-    if (request->task->isolate)
-        connection->delayed_isolated += change;
-}
-
 void nats_request_free(struct nats_request *request)
 {
     struct nats_client_connection *connection = request->connection;
-    if (request->state == NATS_REQUEST_SEND_AGAIN)
-        count_delayed(request, -1);
     DL_DELETE(connection->requests, request);
     HASH_DELETE(hh, connection->by_number, request);
     free(request);
     if (connection->requests == NULL)
         connection->next_due_ms = CLOCK_NEVER;
-}
-
-void nats_request_delay(struct nats_request *request, int64_t send_again_ms)
-{
-    struct nats_client_connection *connection = request->connection;
-    if (!request->was_delayed)
-        request->task->deadline_ms = send_again_ms + request->task->timeout_ms;
-    request->was_delayed = true;
-    request->state = NATS_REQUEST_SEND_AGAIN;
-    count_delayed(request, 1);
-    request->send_again_ms = send_again_ms;
-    connection->next_due_ms = clock_earlier(connection->next_due_ms, send_again_ms);
-}
-
-natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms)
-{
-    struct nats_client_connection *connection = request->connection;
-    HASH_DELETE(hh, connection->by_number, request);
-    natsStatus status = nats_client_connection_send(connection, request->subject, &request->number);
-    HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
-    DL_DELETE(connection->requests, request);
-    DL_APPEND(connection->requests, request);
-    request->state = NATS_REQUEST_SENT;
-    count_delayed(request, -1);
-    request->sent_ms = now_ms;
-    task_started(request->task);
-    return status;
 }
 
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,

@@ -24,9 +24,8 @@
 
 /* What a task's request waits for. */
 enum nats_request_state {
-    NATS_REQUEST_SENT,       /* its reply */
-    NATS_REQUEST_UNSETTLED,  /* whether the reading of its reply, defaults, counts (configs.h) */
-    NATS_REQUEST_SEND_AGAIN, /* that its next reply counts (leaders.h) */
+    NATS_REQUEST_SENT,      /* its reply */
+    NATS_REQUEST_UNSETTLED, /* whether the reading of its reply, defaults, counts (configs.h) */
 };
 
 struct nats_request {
@@ -35,9 +34,7 @@ struct nats_request {
     struct task *task; /* its data is this request */
     int64_t sent_ms;
     enum nats_request_state state;
-    struct reading reading; /* UNSETTLED */
-    int64_t send_again_ms;  /* SEND_AGAIN */
-    bool was_delayed;
+    struct reading reading;           /* UNSETTLED */
     struct nats_request *prev, *next; /* utlist, in the order of sending */
     UT_hash_handle hh;                /* by number */
     char subject[];
@@ -52,9 +49,7 @@ struct nats_client_connection {
     uint64_t last_number;
     struct nats_request *requests;  /* utlist: the oldest first */
     struct nats_request *by_number; /* the same */
-    size_t delayed;                 /* of them: SEND_AGAIN */
-    size_t delayed_isolated;        /* of these: of isolated tasks */
-    int64_t next_due_ms;            /* no request times out, or is sent again, before it */
+    int64_t next_due_ms;            /* no request times out before it */
     int64_t received_ms;            /* the last message, or reply to a ping */
     int64_t round_trip_ms;          /* when it was made */
 };
@@ -76,11 +71,6 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
 /* The tasks stay. */
 void nats_request_free(struct nats_request *request);
 void nats_client_connection_abandon(struct nats_client_connection *connection);
-
-/* Later, when the time comes; and then. The first delay takes nothing of the task's time: that may
- * be shorter. */
-void nats_request_delay(struct nats_request *request, int64_t send_again_ms);
-natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms);
 
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
                                                  uint64_t number);

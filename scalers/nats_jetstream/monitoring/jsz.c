@@ -286,13 +286,6 @@ enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_
     if (!check_leader(jsz, query, consumer, error))
         return not_here;
     *ret_origin = nats_consumer_info_origin(consumer);
-    if (!jsz->is_clustered)
-        ret_origin->leader = 0;
     return nats_consumer_info_counts(consumer, query, ret_reading, error) ? NATS_JSZ_COUNTED
                                                                           : NATS_JSZ_FAILED;
-}
-
-uint64_t nats_jsz_key(const struct nats_query *query)
-{
-    return key_of(query->stream, query->consumer);
 }

@@ -60,7 +60,4 @@ enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_
 bool nats_jsz_explain_elsewhere(const char *server, const struct nats_query *query,
                                 struct error *error);
 
-/* A hash of its names. */
-uint64_t nats_jsz_key(const struct nats_query *query);
-
 #endif

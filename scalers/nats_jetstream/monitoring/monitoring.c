@@ -3,9 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler.h"
 #include "nats_jetstream/consumer_info.h"
-#include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/jsz.h"
 #include "nats_jetstream/monitoring/nodes.h"
@@ -53,8 +51,6 @@ struct nats_monitoring {
     bool follows; /* other nodes are asked: not where they would get a password */
     struct listing listings[LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
-    struct task *delayed; /* utlist: until queued_ms, when they are measured again (leaders.h) */
-    struct nats_leaders leaders;
     struct nats_silent_nodes silent_nodes;
     bool is_pinging;
     int64_t answered_ms;
@@ -70,7 +66,6 @@ static void end(struct listing *listing)
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
 {
     fetch_pool_free(monitoring->pool);
-    nats_leaders_done(&monitoring->leaders);
     http_address_done(&monitoring->address);
     free(monitoring->name);
     free(monitoring->listing_path);
@@ -153,7 +148,6 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
         return false;
     }
     monitoring->is_clustered = jsz.is_clustered;
-    monitoring->leaders.follows_another = scaler_reconnects();
     *ret_monitoring = monitoring;
     return true;
 }
@@ -165,20 +159,6 @@ static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
         error_unavailable(&why,
                           "a monitoring port of NATS does not notify of messages: set servers");
         task_cannot_subscribe(task, &why);
-        task->data = NULL;
-        DL_APPEND(monitoring->waiting, task);
-    }
-}
-
-static void queue_delayed(struct nats_monitoring *monitoring)
-{
-    int64_t now_ms = clock_now_ms();
-    struct task *task;
-    struct task *next;
-    DL_FOREACH_SAFE(monitoring->delayed, task, next) {
-        if (now_ms < task->queued_ms)
-            continue;
-        DL_DELETE(monitoring->delayed, task);
         DL_APPEND(monitoring->waiting, task);
     }
 }
@@ -225,38 +205,6 @@ static struct task *take_first(struct listing *listing)
     return task;
 }
 
-/* Its reading is in doubt: it is measured again once, and its data says so. */
-static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t until_ms)
-{
-    _cleanup_(error_done) struct error why = {0};
-    if (task->data != NULL) {
-        nats_consumer_info_in_doubt(task->query, &why);
-        task_fail(task, &why);
-        return;
-    }
-    task->data = monitoring;
-    task->queued_ms = until_ms;
-    DL_APPEND(monitoring->delayed, task);
-}
-
-/* No leader replied for a task that fails or times out. */
-static void lose_leader(struct nats_monitoring *monitoring, const struct task *task)
-{
-    nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
-}
-
-static void fail(struct nats_monitoring *monitoring, struct task *task, const struct error *why)
-{
-    lose_leader(monitoring, task);
-    task_fail(task, why);
-}
-
-static void time_out(struct nats_monitoring *monitoring, struct task *task)
-{
-    lose_leader(monitoring, task);
-    task_time_out(task);
-}
-
 /* Those that another node may lead stay, where it can be asked. */
 static void answer_all(struct nats_monitoring *monitoring, struct listing *listing,
                        const struct nats_jsz *jsz)
@@ -270,32 +218,26 @@ static void answer_all(struct nats_monitoring *monitoring, struct listing *listi
         _cleanup_(error_done) struct error why = {0};
         struct reading reading;
         struct nats_consumer_origin origin;
-        int64_t again_ms = CLOCK_NEVER;
         enum nats_jsz_found found = nats_jsz_find(jsz, task->query, &reading, &origin, &why);
-        if (found == NATS_JSZ_COUNTED)
-            again_ms = nats_leaders_take(&monitoring->leaders, nats_jsz_key(task->query), &origin,
-                                         &reading, listing->sent_ms, clock_now_ms());
         DL_DELETE(tasks, task);
         if (found == NATS_JSZ_ELSEWHERE && may_follow)
             DL_APPEND(listing->tasks, task);
         else if (found != NATS_JSZ_COUNTED)
-            fail(monitoring, task, &why);
-        else if (again_ms == CLOCK_NEVER) {
+            task_fail(task, &why);
+        else {
             nats_consumer_info_note(&origin, task);
             task_answer(task, &reading);
-        } else
-            delay(monitoring, task, again_ms);
+        }
     }
 }
 
-static void fail_all(struct nats_monitoring *monitoring, struct listing *listing,
-                     const struct fetch_ended *ended)
+static void fail_all(struct listing *listing, const struct fetch_ended *ended)
 {
     for (struct task *task; (task = take_first(listing)) != NULL;)
         if (ended->outcome == FETCH_TIMED_OUT)
-            time_out(monitoring, task);
+            task_time_out(task);
         else
-            fail(monitoring, task, &ended->error);
+            task_fail(task, &ended->error);
 }
 
 /* Each of the other nodes has a share of the time. */
@@ -332,7 +274,7 @@ static bool end_port(struct nats_monitoring *monitoring, struct listing *listing
         error_move(error, &ended->error);
         return false;
     } else
-        fail_all(monitoring, listing, ended);
+        fail_all(listing, ended);
     get_next(monitoring, listing);
     return true;
 }
@@ -342,7 +284,7 @@ static void end_nodes(struct nats_monitoring *monitoring, struct listing *listin
                       struct fetch_ended *ended)
 {
     if (ended->outcome != FETCH_ANSWERED)
-        fail_all(monitoring, listing, ended);
+        fail_all(listing, ended);
     else if (check_answer(ended, monitoring->name)) {
         listing->nodes = nats_nodes_parse(text_of(ended), &monitoring->address);
         nats_silent_nodes_put_last(&monitoring->silent_nodes, &listing->nodes);
@@ -351,7 +293,7 @@ static void end_nodes(struct nats_monitoring *monitoring, struct listing *listin
     while (listing->nodes.count == 0 && (task = take_first(listing)) != NULL) {
         _cleanup_(error_done) struct error why = {0};
         nats_jsz_explain_elsewhere(monitoring->name, task->query, &why);
-        fail(monitoring, task, &why);
+        task_fail(task, &why);
     }
     get_next(monitoring, listing);
 }
@@ -380,7 +322,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
     if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
     else if (listing->next_node == listing->nodes.count)
-        fail_all(monitoring, listing, ended);
+        fail_all(listing, ended);
     get_next(monitoring, listing);
 }
 
@@ -428,8 +370,7 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
     return usable;
 }
 
-static void time_out_late(struct nats_monitoring *monitoring, struct listing *listing,
-                          int64_t now_ms)
+static void time_out_late(struct listing *listing, int64_t now_ms)
 {
     struct task *task;
     struct task *next;
@@ -437,7 +378,7 @@ static void time_out_late(struct nats_monitoring *monitoring, struct listing *li
         if (now_ms < task->deadline_ms || task->deadline_ms >= listing->deadline_ms)
             continue; /* the GET itself ends then */
         DL_DELETE(listing->tasks, task);
-        time_out(monitoring, task);
+        task_time_out(task);
     }
 }
 
@@ -447,13 +388,11 @@ static int64_t check(struct nats_monitoring *monitoring)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
-    for (const struct task *task = monitoring->delayed; task != NULL; task = task->next)
-        next_ms = clock_earlier(next_ms, task->queued_ms);
     for (size_t i = 0; i < LISTINGS; i++) {
         struct listing *listing = &monitoring->listings[i];
         if (!listing->is_in_flight)
             continue;
-        time_out_late(monitoring, listing, now_ms);
+        time_out_late(listing, now_ms);
         int64_t half_ms = listing->sent_ms + (listing->deadline_ms - listing->sent_ms) / 2;
         bool is_silent = listing->step == LISTING_PORT &&
                          monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
@@ -476,7 +415,6 @@ static void abandon(struct nats_monitoring *monitoring)
     for (size_t i = 0; i < LISTINGS; i++)
         end(&monitoring->listings[i]);
     monitoring->waiting = NULL;
-    monitoring->delayed = NULL;
     monitoring->is_pinging = false;
 }
 
@@ -491,9 +429,8 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
         while (feed_next_unsubscribe(feed, &ignored))
             continue;
         take_tasks(monitoring, feed);
-        queue_delayed(monitoring);
         begin_listing(monitoring);
-        if (fetch_pool_in_flight(monitoring->pool) == 0 && monitoring->delayed == NULL)
+        if (fetch_pool_in_flight(monitoring->pool) == 0)
             break;
         fetch_pool_wait(monitoring->pool, feed, check(monitoring));
         usable = take_ended(monitoring, error);
