@@ -96,8 +96,7 @@ bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbit
         channel->since_ms = clock_now_ms();
         channel->is_behind = false;
     }
-    channel->sent[(channel->first + channel->count++) % RABBITMQ_MAX_PIPELINE] =
-        (struct rabbitmq_sent){id, clock_now_ms()};
+    channel->sent[(channel->first + channel->count++) % RABBITMQ_MAX_PIPELINE] = id;
     amqp_queue_declare_t declare = {
         .queue = amqp_cstring_bytes(queue), .passive = true, .arguments = amqp_empty_table};
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
@@ -167,20 +166,17 @@ bool rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
 struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *channels,
                                                     struct rabbitmq_channel *channel)
 {
-    const struct rabbitmq_sent *sent = &channel->sent[channel->first];
-    int64_t now_ms = clock_now_ms();
-    struct rabbitmq_answered answered = {.id = sent->id,
-                                         .waited_ms = now_ms - channel->since_ms,
-                                         .since_sent_ms = now_ms - sent->sent_ms,
-                                         .was_behind = channel->is_behind};
+    bool was_behind = channel->is_behind;
+    struct rabbitmq_answered answered = {.id = channel->sent[channel->first],
+                                         .waited_ms = clock_now_ms() - channel->since_ms};
     channel->first = (channel->first + 1) % RABBITMQ_MAX_PIPELINE;
     channel->count--;
     took_answer(channels, channel);
-    answered.round_trip_ms = answered.was_behind ? 0 : channels->round_trip_ms;
+    answered.round_trip_ms = was_behind ? 0 : channels->round_trip_ms;
     return answered;
 }
 
 uint64_t rabbitmq_channel_sent(const struct rabbitmq_channel *channel, size_t index)
 {
-    return channel->sent[(channel->first + index) % RABBITMQ_MAX_PIPELINE].id;
+    return channel->sent[(channel->first + index) % RABBITMQ_MAX_PIPELINE];
 }

@@ -31,10 +31,7 @@ struct rabbitmq_channel {
     amqp_channel_t number;
     size_t max_pipeline;
     size_t pipeline; /* how many it may have in flight; shrinks when a missing queue closes it */
-    struct rabbitmq_sent {
-        uint64_t id;
-        int64_t sent_ms;
-    } sent[RABBITMQ_MAX_PIPELINE];
+    uint64_t sent[RABBITMQ_MAX_PIPELINE]; /* their ids */
     size_t first;
     size_t count;
     /* When its last answer was read, or something was sent while it owed none: since then its first
@@ -98,8 +95,6 @@ struct rabbitmq_answered {
     uint64_t id;
     int64_t waited_ms;     /* for the broker; with a round trip where it was behind no other */
     int64_t round_trip_ms; /* of them, at most; 0: none */
-    int64_t since_sent_ms; /* the broker did not work longer on it */
-    bool was_behind;       /* another: it may have worked longer on it than `waited_ms` */
 };
 
 /* Takes the first request; there must be one. */

@@ -6,10 +6,9 @@
 #include <string.h>
 
 enum {
-    /* The broker gives the leader of a quorum queue 250 to report its length: a 0 that took as long
-     * is doubted, and less, as a round trip may have been learnt while the broker was slow. */
-    DOUBT_MS = 200,
-    MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
+    /* The broker gives the leader of a quorum queue 250 to report its length. Less, as a round trip
+     * may have been learnt while the broker was slow. */
+    GUESS_MS = 200,
     MIN_PIPELINE = 1,
     MAX_READS = 64, /* per turn, of 16 KiB at most: no flood keeps the thread from its deadlines */
 };
@@ -139,33 +138,29 @@ void rabbitmq_declarer_send_behind_again(struct rabbitmq_declarer *declarer,
 
 /*
  * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and
- * 0. Any other answer may come late, too, so it is requested again, alone. Only what is late every
- * time is an error. (A leader that is gone is 0 and 0 at once, and looks like an empty queue.)
+ * 0, for as long as that lasts. Any other queue may be late, too, as on a busy machine, so it is
+ * declared once more, alone. (A leader that is gone is 0 and 0 at once: zero_settles_ms.)
  *
- * The time counts from the sending, even behind others: the answer before it may have been read
- * late, as after a retransmission. At first only the kernel's round trip is subtracted, that which
- * channels have learnt once it is alone: they may have learnt it while the broker was slow.
+ * At first only the kernel's round trip is subtracted, that which channels have learnt once it is
+ * alone: they may have learnt it while the broker was slow.
  */
 static bool is_guess(const struct rabbitmq_declarer *declarer,
                      const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)
 {
-    if (ok->message_count != 0 || ok->consumer_count != 0 || answered->since_sent_ms < DOUBT_MS)
+    if (ok->message_count != 0 || ok->consumer_count != 0 || answered->waited_ms < GUESS_MS)
         return false;
-    int64_t round_trip_ms = request->doubts > 0 && !answered->was_behind
-                                ? answered->round_trip_ms
-                                : rabbitmq_amqp_connection_round_trip_ms(declarer->connection);
-    return answered->since_sent_ms - round_trip_ms >= DOUBT_MS;
+    int64_t round_trip_ms = request->group == RABBITMQ_GROUP_SHARED
+                                ? rabbitmq_amqp_connection_round_trip_ms(declarer->connection)
+                                : answered->round_trip_ms;
+    return answered->waited_ms - round_trip_ms >= GUESS_MS;
 }
 
 static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request)
 {
     rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
-    if (request->doubts < MAX_DOUBTS) {
-        request->doubts++;
-        rabbitmq_requests_wait(&declarer->requests, request,
-                               request->group == RABBITMQ_GROUP_SHARED ? RABBITMQ_GROUP_QUARANTINED
-                                                                       : request->group);
+    if (request->group == RABBITMQ_GROUP_SHARED) {
+        rabbitmq_requests_wait(&declarer->requests, request, RABBITMQ_GROUP_QUARANTINED);
         return;
     }
     struct task *task = rabbitmq_requests_remove(&declarer->requests, request);

@@ -35,7 +35,6 @@ struct rabbitmq_request {
     bool waits; /* for a channel of its group... */
     int64_t waits_since_ms;
     bool was_sent; /* once */
-    int doubts;    /* its answers that came so late that they may be none */
     struct rabbitmq_request *prev, *next;
 };
 

@@ -26,7 +26,7 @@
  * has a page. All others are matched on one listing (pattern.h), which has all queues at one
  * moment: several pages would miss a queue that moves between two of them, or count it twice. Where
  * the listing is too large or refused, a pattern with more than a page fails.
- * Over AMQP a quorum queue's 0 may be false, too: amqp/declarer.c requests it again.
+ * These zeros last for longer than zero_settles_ms, or until somebody repairs the broker.
  *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
  * a queue), leaders.h (which zeros of it are believed), rates.h (which rates), lookup.h (what a
