@@ -1,12 +1,14 @@
 """nats-jetstream against a cluster of three nats-servers: any node answers, and the leader of a consumer changes."""
 
+import contextlib
+import threading
 import time
 
 import pytest
 
-from support.brokers.nats import NatsCluster, monitored, trigger
+from support.brokers.nats import NatsClient, NatsCluster, monitored, trigger
 from support.clients.grpc_client import Client
-from support.clients.story import Values, answers, unavailable
+from support.clients.story import Answers, Values, answers, unavailable
 from support.process import wait_until
 from support.server.server import Server
 
@@ -88,6 +90,52 @@ def test_messages_wait_while_each_node_is_lost(client):
                     wait_until(lambda: jetstream.has_all_replicas("orders", "workers"), 40, "all replicas")
         assert set(values.seen) <= {6, None}
         answers(client, metadata, 6, True, seconds=40)
+
+
+@contextlib.contextmanager
+def load(cluster, stream, consumer):
+    """Messages come and go all the time, by whichever node there is."""
+    over = threading.Event()
+
+    def run():
+        with NatsClient([node.url for node in cluster.nodes]) as jetstream:
+            while not over.wait(0.02):
+                with contextlib.suppress(Exception):  # while there is no leader
+                    jetstream.publish(stream, 5)
+                    jetstream.take(stream, consumer, 5)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.nightly)])
+def test_work_is_never_0_while_nodes_are_lost_under_load(rounds):
+    """Without a hold: the leader steps down, and the next one's node is killed and comes back."""
+    with NatsCluster(3, as_pods=True) as cluster, Server(interval=f"{INTERVAL_SECONDS}s", hold="0s") as server, \
+            Client(server.port) as client:
+        six_orders_of_which_two_are_fetched(cluster)
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.publish("orders", 500)
+        metadata = of_all(cluster)
+        wait_until(lambda: client.is_active(metadata), 40, "an answer")
+        with Answers(client, metadata) as answered, load(cluster, "orders", "workers"):
+            for _ in range(rounds):
+                with NatsClient([node.url for node in cluster.nodes]) as jetstream:
+                    jetstream.step_down("orders", "workers")
+                    time.sleep(2 * INTERVAL_SECONDS)
+                    lost = cluster.node(jetstream.leader("orders", "workers"))
+                lost.kill()
+                other = next(node for node in cluster.nodes if node is not lost)
+                with other.connect() as jetstream:
+                    wait_until(lambda: jetstream.leader("orders", "workers") not in ("", lost.server_name), 40, "a leader")
+                    time.sleep(2 * INTERVAL_SECONDS)
+                    lost.start()
+                    wait_until(lambda: jetstream.has_all_replicas("orders", "workers"), 60, "all replicas")
+        answered.assert_never_0()
 
 
 def test_a_node_that_cannot_open_its_replica_is_not_believed(client):

@@ -96,6 +96,10 @@ class RabbitMQ(Process):
         wait_until(self.ready, self.start_seconds, "RabbitMQ: in the cluster")
         return self
 
+    def start_again(self):
+        """After kill(): its cluster knows it."""
+        return super().start()
+
     def _start_epmd(self):
         """Or the node would start one by itself, and leave it behind. This one ends with us, however we end: it is
         killed when its end of our pipe is closed."""

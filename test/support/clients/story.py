@@ -1,5 +1,6 @@
 """What every source is put through in the same way: asked as KEDA asks, and an outage."""
 
+import contextlib
 import threading
 import time
 
@@ -100,3 +101,50 @@ def outage(client, broker, how, hold_seconds, busy, idle):
         answers(client, metadata, expected[id(metadata)], True, seconds=30)
     for metadata in idle:
         answers(client, metadata, 0, False, seconds=30)
+
+
+class Answers:
+    """Has the server called in all three ways until it ends, and keeps what was answered: GetMetrics' values, IsActive's, and
+    what a stream was sent; a refusal is None. IsActive has a name of its own, as it would repeat GetMetrics' answer."""
+
+    def __init__(self, client, metadata):
+        self.client, self.metadata = client, metadata
+        self.values, self.active, self.streamed = [], [], []
+        self.is_over = False
+        self.stream = None
+        self.threads = [threading.Thread(target=run) for run in (
+            lambda: self._keep_calling(self.values, lambda: value(client, metadata)),
+            lambda: self._keep_calling(self.active, lambda: client.is_active(metadata, name="active")),
+            self._read_stream)]
+
+    def _keep_calling(self, answers, call):
+        while not self.is_over:
+            try:
+                answers.append(call())
+            except grpc.RpcError:
+                answers.append(None)
+            time.sleep(0.02)
+
+    def _read_stream(self):
+        self.stream = self.client.stream_is_active(self.metadata, name="streamed")
+        with contextlib.suppress(grpc.RpcError):  # it is cancelled at the end
+            for message in self.stream:
+                self.streamed.append(message.result)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        wait_until(lambda: self.stream is not None, 10, "the stream")
+        self.stream.cancel()
+        for thread in self.threads:
+            thread.join()
+
+    def assert_never_0(self):
+        assert 0 not in self.values, f"GetMetrics: {self.values.index(0)} of {len(self.values)}"
+        assert False not in self.active, f"IsActive: {self.active.index(False)} of {len(self.active)}"
+        assert False not in self.streamed
+        assert any(self.values) and any(self.active) and any(self.streamed)
