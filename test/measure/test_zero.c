@@ -1,7 +1,7 @@
 /* When a reading of 0 counts: of a source that may report 0 whatever waits, after a restart or an
  * election. */
 #include "base/memory.h"
-#include "measure/connection/inherit.h"
+#include "measure/connection/query_internal.h"
 #include "measure/connection_fixture.h"
 
 #include <math.h>
@@ -480,7 +480,7 @@ static void an_heir_confirms_a_zero_by_itself(void **state)
     struct former_query former = {0};
     query_remember(query, &former);
     struct query *heir = acquire("b");
-    query_inherit(heir, &former);
+    query_take(heir, &former);
     former_query_done(&former);
     assert_known(heir, 7, true);
     assert_int_equal(zero_since_ms(heir), 0);
@@ -492,7 +492,7 @@ static void an_heir_confirms_a_zero_by_itself(void **state)
 }
 
 /* Which was measured on another connection, perhaps before. */
-static void a_zero_in_doubt_outdates_what_is_inherited(void **state)
+static void a_zero_in_doubt_outdates_what_is_taken_over(void **state)
 {
     (void)state;
     struct query *query = acquire_late("a");
@@ -504,7 +504,7 @@ static void a_zero_in_doubt_outdates_what_is_inherited(void **state)
     assert_ptr_equal(take(), heir);
     end_with(heir, TASK_FAILED, "no leader");
     measure_waiting(heir, 0);
-    query_inherit(heir, &former);
+    query_take(heir, &former);
     former_query_done(&former);
     assert_known(heir, 7, true);
 }
@@ -546,7 +546,7 @@ int main(void)
         ZERO_TEST(no_policy_and_no_history_sees_a_zero_that_does_not_count),
         ZERO_TEST(a_bundle_may_bring_it_along_and_confirms_nothing_too_early),
         ZERO_TEST(an_heir_confirms_a_zero_by_itself),
-        ZERO_TEST(a_zero_in_doubt_outdates_what_is_inherited),
+        ZERO_TEST(a_zero_in_doubt_outdates_what_is_taken_over),
         ZERO_TEST(a_source_that_never_lies_is_believed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
