@@ -34,7 +34,8 @@ enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
  *                 leads for 250 ms more (jsConsumerLeaderStepDownRequest());
  *   elected       until it has counted, on another thread, it reports the messages of when it last
  *                 led: 0, if it never did.
- * One may follow the other at once; twice the time of both on a slow machine.
+ * One may follow the other at once. NATS 2.10 on a busy machine of two cores reported no pending
+ * messages beside those unacknowledged for 2 to 105 ms. Four times the longer of the two.
  */
 enum { ZERO_SETTLES_MS = 1000 };
 
