@@ -115,7 +115,7 @@ def load(cluster, stream, consumer):
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_work_is_never_0_while_nodes_are_lost_under_load(rounds):
     """Without a hold: the leader steps down, and the next one's node is killed and comes back."""
-    with NatsCluster(3, as_pods=True) as cluster, Server(interval=f"{INTERVAL_SECONDS}s", hold="0s") as server, \
+    with NatsCluster(3, as_pods=True) as cluster, Server(interval="100ms", hold="0s") as server, \
             Client(server.port) as client:
         six_orders_of_which_two_are_fetched(cluster)
         with cluster.nodes[0].connect() as jetstream:
