@@ -1,6 +1,7 @@
 /* The history of a query, and who follows it. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "measure/connection/query_internal.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
@@ -101,6 +102,27 @@ static bool is_last_after_gap(const struct query *query)
 }
 
 /* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
+/* The last sample of the former query was put off by a millisecond, as two had come in one. */
+static void a_reading_of_the_millisecond_after_two_in_one_is_followed_at_its_heir(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 5000);
+    struct query *heir = acquire("b");
+    query_keep_history(query, 5000);
+    measure(query, 1);
+    measure(query, 2);
+    now_ms++;
+    measure(heir, 3);
+    _cleanup_(former_query_done) struct former_query former = {0};
+    query_remember(query, &former);
+    query_keep_history(heir, 5000);
+    query_take(heir, &former);
+    follower_start(heir, &steps.follower);
+    assert_true(steps.count == 1 && steps.last == 3);
+    follower_stop(&steps.follower);
+}
+
 static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
 {
     (void)state;
@@ -364,6 +386,7 @@ int main(void)
         TEST(a_follower_gets_each_reading_once),
         TEST(readings_of_one_millisecond_are_followed_each),
         TEST(a_newer_reading_is_followed_after_samples_were_begun_again),
+        TEST(a_reading_of_the_millisecond_after_two_in_one_is_followed_at_its_heir),
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
         TEST(a_wait_for_other_queries_is_no_gap_and_one_for_a_client_is),
         TEST(a_use_without_samples_does_not_bring_them_closer_together),

@@ -48,7 +48,7 @@ void follower_start(struct query *query, struct follower *follower)
     struct history *history = query->history;
     follower->query = query;
     DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > history->last.at_ms) {
+    if (query->known.is_measured && query->known.sent_ms > history->sent_ms) {
         history->waited_ms = 0;
         history->wants = query->known.wants;
         history_add(history, query->known.sent_ms, &query->known.reading);
