@@ -107,15 +107,11 @@ static void an_event_may_have_a_hundred_thousand_annotations(void **state)
     assert_string_equal(parsed.event.version, "8");
 }
 
-static void ignore_loss(void *context)
+static void ignore_live(void *context, struct api_watch *watch, bool was_live)
 {
     (void)context;
-}
-
-static void ignore_live(void *context, int64_t live_ms)
-{
-    (void)context;
-    (void)live_ms;
+    (void)watch;
+    (void)was_live;
 }
 
 /* A watch whose requests are never sent: a test ends them. */
@@ -123,6 +119,7 @@ struct unsent {
     struct kubernetes_api api;
     struct api_request_budget budget;
     CURLM *multi;
+    struct api_watch_owner owner;
     struct api_watch watch;
 };
 
@@ -134,9 +131,11 @@ static void unsent_begin(struct unsent *unsent, const char *name)
     *unsent = (struct unsent){.api = {server, token_file, ca_file},
                               .budget = {.max = 1 << 20},
                               .multi = curl_multi_init()};
-    const struct api_watch_owner owner = {unsent->multi, &unsent->budget, &unsent->api, NULL,
-                                          ignore_live,   ignore_loss,     NULL};
-    api_watch_init(&unsent->watch, &owner, OBJECT_SCALED_OBJECT, name == NULL ? NULL : "shop",
+    unsent->owner = (struct api_watch_owner){.multi = unsent->multi,
+                                             .api = &unsent->api,
+                                             .replies = &unsent->budget,
+                                             .live_changed = ignore_live};
+    api_watch_init(&unsent->watch, &unsent->owner, OBJECT_SCALED_OBJECT, name == NULL ? NULL : "shop",
                    name);
 }
 
@@ -172,26 +171,34 @@ static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **st
     text_add_bytes(&unsent.watch.request.body, list, strlen(list));
     api_watch_end(&unsent.watch);
     assert_string_equal(unsent.watch.version, "9");
-    assert_true(unsent.watch.live_ms > read_ms);
+    assert_true(unsent.watch.since_ms > read_ms);
     unsent_end(&unsent);
 }
 
 enum { FAILURES = 10, LONG_MS = 60 * 1000 };
 
 /* Whatever failed before: a right that comes back is to be used within 15 s. */
-static void a_forbidden_watch_of_a_kind_is_tried_again_soon(void **state)
+static void a_watch_of_a_kind_is_tried_again_soon(void **state)
 {
     enum { SOON_MS = 10 * 1000 };
     (void)state;
     struct unsent unsent;
     unsent_begin(&unsent, NULL);
+    for (int i = 0; i < 2 * FAILURES; i++) {
+        reply(&unsent, i < FAILURES ? 500 : 403, 0);
+        assert_true(unsent.watch.due_ms <= clock_now_ms() + SOON_MS);
+    }
+    unsent_end(&unsent);
+}
+
+static void a_watch_of_one_object_backs_off_to_a_minute(void **state)
+{
+    (void)state;
+    struct unsent unsent;
+    unsent_begin(&unsent, "orders");
     for (int i = 0; i < FAILURES; i++)
         reply(&unsent, 500, 0);
     assert_true(unsent.watch.due_ms >= clock_now_ms() + LONG_MS - 1000);
-    for (int i = 0; i < FAILURES; i++) {
-        reply(&unsent, 403, 0);
-        assert_true(unsent.watch.due_ms <= clock_now_ms() + SOON_MS);
-    }
     unsent_end(&unsent);
 }
 
@@ -203,7 +210,7 @@ static void a_retry_begins_at_once_and_backs_off_anew(void **state)
     for (int i = 0; i < FAILURES; i++)
         reply(&unsent, 403, 0);
     api_watch_retry(&unsent.watch);
-    assert_true(api_watch_is_due(&unsent.watch, clock_now_ms()));
+    assert_true(unsent.watch.due_ms <= clock_now_ms());
     reply(&unsent, 403, 0);
     assert_true(unsent.watch.due_ms <= clock_now_ms() + 2000);
     unsent_end(&unsent);
@@ -230,7 +237,8 @@ int main(void)
         cmocka_unit_test(what_is_no_event_is_an_error),
         cmocka_unit_test(an_event_may_have_a_hundred_thousand_annotations),
         cmocka_unit_test(what_is_read_while_the_list_is_on_its_way_may_have_changed),
-        cmocka_unit_test(a_forbidden_watch_of_a_kind_is_tried_again_soon),
+        cmocka_unit_test(a_watch_of_a_kind_is_tried_again_soon),
+        cmocka_unit_test(a_watch_of_one_object_backs_off_to_a_minute),
         cmocka_unit_test(a_retry_begins_at_once_and_backs_off_anew),
         cmocka_unit_test(a_retry_waits_as_long_as_the_server_wants),
     };

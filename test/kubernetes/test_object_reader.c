@@ -3,50 +3,76 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <utlist.h>
 
 enum { HOUR_MS = 3600 * 1000, LONGEST_INTERVAL_MS = 400 * 1000, MINUTE_MS = 60 * 1000 };
 
 /* Watched since; it was requested at that moment. Nothing is sent here. */
-struct watched {
+struct watched_object {
     struct kubernetes_api api;
     struct object_reader reader;
     struct informer_entry *entry;
-    struct object_watch *watch;
-    int64_t live_ms;
+    struct watched *watch;
 };
 
-static void go_live(const struct watched *watched)
+static void begin_reader(struct object_reader *reader, struct kubernetes_api *api)
 {
-    const struct api_watch_owner *owner = &watched->watch->watch.owner;
-    owner->went_live(owner->context, watched->live_ms);
+    static char server[] = "https://127.0.0.1:1";
+    static char token_file[] = "/proc/self/comm"; /* any text */
+    static char ca_file[] = "/dev/null";
+    *api = (struct kubernetes_api){server, token_file, ca_file};
+    *reader = (struct object_reader){.api = api};
+    object_reader_init(reader);
 }
 
-static void lose(const struct watched *watched)
+static void go_live(struct watched_object *watched)
 {
-    const struct api_watch_owner *owner = &watched->watch->watch.owner;
-    owner->lost(owner->context);
+    struct api_watch *watch = &watched->watch->watch;
+    bool was_live = watch->is_live;
+    watch->is_live = true;
+    DL_APPEND(watched->reader.unanswered, watched->watch); /* which it was until then */
+    watched->reader.unanswered_count++;
+    watch->owner->live_changed(watch->owner->context, watch, was_live);
 }
 
-static void begin(struct watched *watched, enum api_object_kind kind)
+static void lose(const struct watched_object *watched)
 {
-    *watched = (struct watched){.live_ms = clock_now_ms()};
-    watched->reader.api = &watched->api;
-    object_reader_init(&watched->reader);
-    watched->entry = object_reader_entry(&watched->reader, kind, "shop", "orders");
-    watched->entry->is_read = true;
-    watched->entry->read_ms = watched->live_ms;
-    watched->watch = watched->entry->watch == NULL ? watched->reader.watches.of_kind[kind]
-                                                   : watched->entry->watch;
+    struct api_watch *watch = &watched->watch->watch;
+    bool was_live = watch->is_live;
+    watch->is_live = false;
+    watch->owner->live_changed(watch->owner->context, watch, was_live);
+}
+
+static void begin(struct watched_object *watched, enum api_object_kind kind)
+{
+    begin_reader(&watched->reader, &watched->api);
+    struct object_reader *reader = &watched->reader;
+    struct informer_entry *entry = object_reader_entry(reader, kind, "shop", "orders");
+    DL_DELETE(reader->unread, entry);
+    entry->is_read = true;
+    entry->sent_ms = entry->read_ms = clock_now_ms();
+    due_queue_set(&reader->due, &entry->due, entry->read_ms);
+    watched->entry = entry;
+    watched->watch = entry->watch == NULL ? reader->of_kind[kind] : entry->watch;
+    watched->watch->watch.since_ms = entry->read_ms;
     go_live(watched);
 }
 
-static void end(struct watched *watched)
+static void begin_failing(struct watched_object *watched)
+{
+    error_unavailable(&watched->entry->failure, "it cannot be read");
+    watched->reader.failing++;
+    due_queue_set(&watched->reader.due, &watched->entry->due, clock_now_ms() + MINUTE_MS);
+}
+
+static void end(struct watched_object *watched)
 {
     object_reader_drop(&watched->reader, watched->entry);
     object_reader_end(&watched->reader);
@@ -59,13 +85,13 @@ static void what_is_watched_is_read_again_after_an_hour(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct watched watched;
+        struct watched_object watched;
         begin(&watched, kinds[i]);
-        assert_true(watched.entry->due_ms >= watched.live_ms + HOUR_MS);
+        assert_true(watched.entry->due.due_ms >= watched.entry->read_ms + HOUR_MS);
         lose(&watched);
-        assert_true(watched.entry->due_ms <= clock_now_ms() + LONGEST_INTERVAL_MS);
+        assert_true(watched.entry->due.due_ms <= clock_now_ms() + LONGEST_INTERVAL_MS);
         go_live(&watched);
-        assert_true(watched.entry->due_ms >= watched.live_ms + HOUR_MS);
+        assert_true(watched.entry->due.due_ms >= watched.entry->read_ms + HOUR_MS);
         end(&watched);
     }
 }
@@ -76,16 +102,14 @@ static void a_watch_that_resumes_leaves_what_fails_to_be_read_soon(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
         for (int is_first = 0; is_first < 2; is_first++) {
-            struct watched watched;
+            struct watched_object watched;
             begin(&watched, kinds[i]);
             lose(&watched);
             watched.entry->is_read = !is_first;
-            informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
-            informer_entries_set_forbidden(&watched.reader.entries, watched.entry, true);
-            informer_entries_set_due(&watched.reader.entries, watched.entry,
-                                     clock_now_ms() + MINUTE_MS);
+            watched.entry->is_forbidden = true;
+            begin_failing(&watched);
             go_live(&watched); /* from its former version on: nothing is older than that */
-            assert_true(watched.entry->due_ms <= clock_now_ms() + 1100);
+            assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
             end(&watched);
         }
 }
@@ -95,29 +119,29 @@ static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct watched watched;
+        struct watched_object watched;
         begin(&watched, kinds[i]);
-        int64_t due_ms = clock_now_ms() + MINUTE_MS;
-        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
-        informer_entries_set_due(&watched.reader.entries, watched.entry, due_ms);
+        begin_failing(&watched);
+        int64_t due_ms = watched.entry->due.due_ms;
         lose(&watched);
-        assert_int_equal(watched.entry->due_ms, due_ms);
+        assert_int_equal(watched.entry->due.due_ms, due_ms);
         end(&watched);
     }
 }
 
-static void change(const struct watched *watched, const char *revision)
+static void change(const struct watched_object *watched, const char *revision)
 {
-    const struct api_watch_owner *owner = &watched->watch->watch.owner;
-    owner->changed(owner->context, &(struct api_watch_event){.kind = API_WATCH_CHANGE,
-                                                             .namespace = (char *)"shop",
-                                                             .name = (char *)"orders",
-                                                             .revision = (char *)revision});
+    const struct api_watch *watch = &watched->watch->watch;
+    const struct api_watch_event event = {.kind = API_WATCH_CHANGE,
+                                          .namespace = (char *)"shop",
+                                          .name = (char *)"orders",
+                                          .revision = (char *)revision};
+    watch->owner->changed(watch->owner->context, watch, &event);
 }
 
-static bool is_due_soon(const struct watched *watched)
+static bool is_due_soon(const struct watched_object *watched)
 {
-    return watched->entry->due_ms <= clock_now_ms() + INFORMER_MIN_INTERVAL_MS;
+    return watched->entry->due.due_ms <= clock_now_ms() + OBJECT_READER_MIN_INTERVAL_MS;
 }
 
 /* As a Secret that was too large: its pause may have grown to a minute. */
@@ -125,16 +149,14 @@ static void a_change_hastens_what_could_not_be_read(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        struct watched watched;
+        struct watched_object watched;
         begin(&watched, kinds[i]);
         watched.entry->is_read = false;
-        watched.entry->backoff_ms = MINUTE_MS;
-        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
-        informer_entries_set_due(&watched.reader.entries, watched.entry,
-                                 clock_now_ms() + MINUTE_MS);
+        watched.entry->backoff.wait_ms = MINUTE_MS;
+        begin_failing(&watched);
         change(&watched, "2");
         assert_true(is_due_soon(&watched));
-        assert_true(watched.entry->backoff_ms < MINUTE_MS);
+        assert_true(watched.entry->backoff.wait_ms < MINUTE_MS);
         end(&watched);
     }
 }
@@ -144,19 +166,62 @@ static void what_could_not_be_read_is_hastened_once_for_a_change(void **state)
 {
     (void)state;
     for (int is_forbidden = 0; is_forbidden < 2; is_forbidden++) {
-        struct watched watched;
+        struct watched_object watched;
         begin(&watched, OBJECT_SCALED_OBJECT);
         watched.entry->is_read = false;
-        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
-        informer_entries_set_forbidden(&watched.reader.entries, watched.entry, is_forbidden == 1);
+        watched.entry->is_forbidden = is_forbidden == 1;
+        begin_failing(&watched);
         if (is_forbidden == 0)
             change(&watched, "2");
-        informer_entries_set_due(&watched.reader.entries, watched.entry,
-                                 clock_now_ms() + MINUTE_MS);
+        due_queue_set(&watched.reader.due, &watched.entry->due, clock_now_ms() + MINUTE_MS);
         change(&watched, "2");
         assert_false(is_due_soon(&watched));
         end(&watched);
     }
+}
+
+/* However many names somebody has invented: the newest is requested at once, and none waits for
+ * ever. What was requested before has places of its own. */
+static void what_was_never_requested_has_its_turn_the_oldest_and_the_newest_first(void **state)
+{
+    (void)state;
+    enum { NAMES = 100, PLACES = 24 };
+    struct kubernetes_api api;
+    struct object_reader reader;
+    struct informer_entry *entries[NAMES];
+    begin_reader(&reader, &api);
+    reader.health.answered_ms = clock_now_ms();
+    for (int i = 0; i < NAMES; i++) {
+        _cleanup_(memory_free) char *name = text_format("o%d", i);
+        entries[i] = object_reader_entry(&reader, OBJECT_HPA, "shop", name);
+    }
+    object_reader_begin_due(&reader);
+    assert_int_equal(reader.requests, PLACES);
+    for (int i = 0; i < NAMES; i++)
+        assert_int_equal(entries[i]->request.curl != NULL,
+                         i < PLACES / 2 || i >= NAMES - PLACES / 2);
+    DL_DELETE(reader.unread, entries[NAMES / 2]); /* as if it had been read once */
+    entries[NAMES / 2]->sent_ms = 1;
+    due_queue_set(&reader.due, &entries[NAMES / 2]->due, clock_now_ms());
+    object_reader_begin_due(&reader);
+    assert_int_equal(reader.requests, PLACES + 1);
+    assert_non_null(entries[NAMES / 2]->request.curl);
+    for (int i = 0; i < NAMES; i++)
+        object_reader_drop(&reader, entries[i]);
+    assert_int_equal(reader.requests, 0);
+    assert_int_equal(reader.first_requests, 0);
+    assert_null(reader.unread);
+    object_reader_end(&reader);
+    object_reader_done(&reader);
+}
+
+static void what_cannot_be_read_is_requested_again_soon_but_never_at_a_high_rate(void **state)
+{
+    (void)state;
+    assert_int_equal(object_reader_longest_backoff_ms(1), 6000);
+    assert_int_equal(object_reader_longest_backoff_ms(500), 10000);
+    assert_int_equal(object_reader_longest_backoff_ms(10000), 60000);
+    assert_int_equal(object_reader_longest_backoff_ms(SIZE_MAX), 60000);
 }
 
 int main(void)
@@ -167,6 +232,8 @@ int main(void)
         cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
         cmocka_unit_test(a_change_hastens_what_could_not_be_read),
         cmocka_unit_test(what_could_not_be_read_is_hastened_once_for_a_change),
+        cmocka_unit_test(what_was_never_requested_has_its_turn_the_oldest_and_the_newest_first),
+        cmocka_unit_test(what_cannot_be_read_is_requested_again_soon_but_never_at_a_high_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

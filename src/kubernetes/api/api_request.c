@@ -1,5 +1,6 @@
 #include "kubernetes/api/api_request.h"
 
+#include "base/clock.h"
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -7,35 +8,22 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
-enum { LONGEST_MESSAGE = 300, MAX_STATUS_TREE = 1 << 20, LONGEST_RETRY_AFTER_S = 300 };
-
-static bool has_room(const struct api_request *request, size_t length)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(request->budgets); i++)
-        if (request->budgets[i] != NULL &&
-            request->budgets[i]->bytes + length > request->budgets[i]->max)
-            return false;
-    return true;
-}
-
-static void use_budgets(const struct api_request *request, size_t more, size_t less)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(request->budgets); i++)
-        if (request->budgets[i] != NULL)
-            request->budgets[i]->bytes += more - less;
-}
+enum { LONGEST_MESSAGE = 300, MAX_STATUS_TREE = 1 << 20, LONGEST_RETRY_AFTER_S = 300, FIRST_WAIT_MS = 1000 };
 
 static size_t receive(char *bytes, size_t size, size_t count, void *argument)
 {
     struct api_request *request = argument;
+    struct api_request_budget *budget = request->budget;
     size_t length = size * count;
     request->is_too_large = request->body.length + length > request->max_bytes;
-    request->is_over_budget = !has_room(request, length);
+    request->is_over_budget = budget != NULL && budget->bytes + length > budget->max;
     if (request->is_too_large || request->is_over_budget)
         return CURL_WRITEFUNC_ERROR;
     text_add_bytes(&request->body, bytes, length);
-    use_budgets(request, length, 0);
+    if (budget != NULL)
+        budget->bytes += length;
     return length;
 }
 
@@ -123,6 +111,15 @@ bool api_request_is_refused_by_all(const struct api_request *request)
             request->status >= 500);
 }
 
+int64_t api_backoff_fail(struct api_backoff *backoff, int64_t longest_ms, int64_t retry_after_ms,
+                         int64_t now_ms)
+{
+    backoff->wait_ms = backoff->wait_ms == 0 ? FIRST_WAIT_MS : backoff->wait_ms * 2;
+    backoff->wait_ms = MIN(backoff->wait_ms, longest_ms);
+    int64_t jitter_ms = clock_jitter((uint32_t)backoff->wait_ms / 4);
+    return now_ms + MAX(backoff->wait_ms + jitter_ms, retry_after_ms);
+}
+
 void api_request_end(struct api_request *request, CURLM *multi)
 {
     if (request->curl != NULL) {
@@ -130,7 +127,8 @@ void api_request_end(struct api_request *request, CURLM *multi)
         curl_easy_cleanup(request->curl);
     }
     curl_slist_free_all(request->headers);
-    use_budgets(request, 0, request->body.length);
+    if (request->budget != NULL)
+        request->budget->bytes -= request->body.length;
     text_done(&request->body);
     *request = (struct api_request){0};
 }

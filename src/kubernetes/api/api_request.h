@@ -1,6 +1,6 @@
 /*
- * A request of the Kubernetes API: begun, received into memory up to a limit, and explained where
- * it failed. Credentials, watches and workers all make theirs with it.
+ * A request of the Kubernetes API: begun, received into memory up to a limit, explained where it
+ * failed, and when it is sent again then. Objects, watches and workers all make theirs with it.
  *
  * Threads: that of the CURLM it is added to.
  */
@@ -26,9 +26,9 @@ struct api_request {
     struct http_head head;
     struct text body;
     size_t max_bytes;
-    struct api_request_budget *budgets[2]; /* NULL: none; set once it is begun, and borrowed */
-    bool is_too_large;                     /* it was ended: the reply is larger; */
-    bool is_over_budget;                   /* ... those of others have the memory for it */
+    struct api_request_budget *budget; /* NULL: none; set once it is begun, and borrowed */
+    bool is_too_large;                 /* it was ended: the reply is larger; */
+    bool is_over_budget;               /* ... those of others have the memory for it */
     bool is_over;
     /* Once it is over: */
     CURLcode code;
@@ -64,6 +64,17 @@ bool api_request_is_refused_by_all(const struct api_request *request);
 
 /* Ends it, whether it is over or not. What is zero is harmless. */
 void api_request_end(struct api_request *request, CURLM *multi);
+
+/* The only back-off: of objects, of watches, and of the API as a whole. Start from {0}, which is also
+ * what a success makes of it. */
+struct api_backoff {
+    int64_t wait_ms; /* after the last failure; 0: there was none */
+};
+
+/* It failed once more. Returns when it is sent again: 1, 2, 4 ... `longest_ms` later, or up to a
+ * quarter more, and not before the server wants it. */
+int64_t api_backoff_fail(struct api_backoff *backoff, int64_t longest_ms, int64_t retry_after_ms,
+                         int64_t now_ms);
 
 /* For tests, too. The message of a refusal (a Status), which names no secret; NULL: it has none.
  * The caller frees it. */

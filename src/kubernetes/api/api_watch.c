@@ -11,15 +11,12 @@
 #include <sys/param.h>
 
 enum {
-    LIST_TIMEOUT_MS = 10 * 1000,
-    HEAD_TIMEOUT_MS = 10 * 1000, /* longer than a connection may take */
     WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
     WATCH_GRACE_MS = 30 * 1000,
     SILENT_S = 130, /* bookmarks come each minute: after this the connection has died unnoticed */
     AGAIN_MS = 1000,
-    FIRST_BACKOFF_MS = 1000,
     LONGEST_BACKOFF_MS = 60 * 1000,
-    FORBIDDEN_BACKOFF_MS = 5 * 1000, /* of all objects of a kind, for which there are few watches */
+    LONGEST_BACKOFF_OF_KIND_MS = 5 * 1000, /* there are few, and all triggers need them */
     LARGEST_LINE = 2 << 20,
     LARGEST_REFUSAL = 64 << 10,
     MAX_TREE_BYTES = 8 << 20,
@@ -40,13 +37,15 @@ static json_t *load(struct json_text text)
 static json_t *load_metadata(struct json_text object)
 {
     static const char *const keys[] = {"name", "namespace", "resourceVersion", "generation", "uid"};
-    struct json_text metadata = json_text_member(object, "metadata");
     json_t *found = json_object();
-    for (size_t i = 0; metadata.bytes != NULL && i < ARRAY_LENGTH(keys); i++) {
-        json_t *value = load(json_text_member(metadata, keys[i]));
-        if (value != NULL)
-            json_object_set_new(found, keys[i], value);
-    }
+    struct json_walk walk;
+    struct json_text key;
+    struct json_text value;
+    json_walk_begin(&walk, json_text_member(object, "metadata"));
+    while (json_walk_next(&walk, &key, &value))
+        for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+            if (key.length == strlen(keys[i]) && memcmp(key.bytes, keys[i], key.length) == 0)
+                json_object_set_new(found, keys[i], load(value));
     return found;
 }
 
@@ -110,31 +109,30 @@ void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner
                     enum api_object_kind kind, const char *namespace, const char *name)
 {
     *watch = (struct api_watch){
-        .owner = *owner,
+        .owner = owner,
         .kind = kind,
         .path = api_object_collection_path(kind, namespace),
         .query =
             name == NULL ? text_copy("") : text_format("fieldSelector=metadata.name%%3D%s&", name),
         .due_ms = clock_now_ms(),
-        .backoff_ms = FIRST_BACKOFF_MS,
     };
 }
 
-static void count_line(struct api_watch *watch)
+static void add_to_line(struct api_watch *watch, const char *bytes, size_t length)
 {
-    watch->owner.replies->bytes += watch->line.length - watch->counted;
-    watch->counted = watch->line.length;
+    text_add_bytes(&watch->line, bytes, length);
+    watch->owner->replies->bytes += length;
 }
 
 static void drop_line(struct api_watch *watch)
 {
+    watch->owner->replies->bytes -= watch->line.length;
     text_done(&watch->line);
-    count_line(watch);
 }
 
 void api_watch_done(struct api_watch *watch)
 {
-    api_request_end(&watch->request, watch->owner.multi);
+    api_request_end(&watch->request, watch->owner->multi);
     drop_line(watch);
     error_done(&watch->mistake);
     error_done(&watch->failure);
@@ -143,10 +141,22 @@ void api_watch_done(struct api_watch *watch)
     free(watch->version);
 }
 
+static bool is_of_kind(const struct api_watch *watch)
+{
+    return watch->query[0] == '\0';
+}
+
 static void set_version(struct api_watch *watch, const char *version)
 {
     free(watch->version);
     watch->version = text_copy(version);
+}
+
+static void set_live(struct api_watch *watch, bool is_live)
+{
+    bool was_live = watch->is_live;
+    watch->is_live = is_live;
+    watch->owner->live_changed(watch->owner->context, watch, was_live);
 }
 
 /* ---- lines ---- */
@@ -161,7 +171,7 @@ static bool read_line(struct api_watch *watch, const char *line, size_t length)
     if (is_good && event.version != NULL)
         set_version(watch, event.version);
     if (is_good && (event.kind == API_WATCH_CHANGE || event.kind == API_WATCH_DELETION))
-        watch->owner.changed(watch->owner.context, &event);
+        watch->owner->changed(watch->owner->context, watch, &event);
     api_watch_event_done(&event);
     return is_good;
 }
@@ -175,7 +185,7 @@ static bool read_lines(struct api_watch *watch, const char *bytes, size_t length
         const char *line = bytes;
         size_t line_length = part;
         if (watch->line.length > 0) {
-            text_add_bytes(&watch->line, bytes, part);
+            add_to_line(watch, bytes, part);
             line = watch->line.bytes;
             line_length = watch->line.length;
         }
@@ -185,14 +195,13 @@ static bool read_lines(struct api_watch *watch, const char *bytes, size_t length
         bytes += part + 1;
         length -= part + 1;
     }
-    const struct api_request_budget *budget = watch->owner.replies;
+    const struct api_request_budget *budget = watch->owner->replies;
     if (watch->line.length + length > LARGEST_LINE)
         return error_unavailable(&watch->mistake, "an event is larger than %d bytes", LARGEST_LINE);
     if (budget->bytes + length > budget->max)
         return error_unavailable(&watch->mistake,
                                  "other replies of the Kubernetes API use the memory for it");
-    text_add_bytes(&watch->line, bytes, length);
-    count_line(watch);
+    add_to_line(watch, bytes, length);
     return true;
 }
 
@@ -217,16 +226,16 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
     if (http_head_take(bytes, size, count, &watch->request.head) == 0)
         return 0;
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 200 && size * count == 2 && bytes[0] == '\r') {
+    if (status == 200 && size * count == 2 && bytes[0] == '\r' && !watch->is_connected) {
         watch->is_connected = true;
         /* It begins with what there is now: what was read while it was on its way may be older, and
          * of an object that is gone since nothing is said. */
         if (watch->version == NULL)
-            watch->live_ms = clock_now_ms() + 1;
+            watch->since_ms = clock_now_ms() + 1;
         if (error_is_set(&watch->failure))
             log_info("%s can be watched again", watch->path);
         error_done(&watch->failure);
-        watch->owner.went_live(watch->owner.context, watch->live_ms);
+        set_live(watch, true);
     }
     return size * count;
 }
@@ -235,20 +244,16 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
 
 void api_watch_retry(struct api_watch *watch)
 {
-    watch->backoff_ms = FIRST_BACKOFF_MS;
-    watch->due_ms = MIN(watch->due_ms, MAX(clock_now_ms(), watch->not_before_ms));
-}
-
-bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms)
-{
-    return watch->request.curl == NULL && watch->due_ms <= now_ms;
+    watch->backoff = (struct api_backoff){0};
+    if (watch->request.curl == NULL)
+        watch->due_ms = MIN(watch->due_ms, MAX(clock_now_ms(), watch->not_before_ms));
 }
 
 static bool begin_list(struct api_watch *watch, struct error *error)
 {
     _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
-    const struct api_request_settings get = {path, METADATA_LIST, LIST_TIMEOUT_MS, LARGEST_LINE};
-    return api_request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error);
+    const struct api_request_settings get = {path, METADATA_LIST, API_WATCH_ANSWER_MS, LARGEST_LINE};
+    return api_request_begin(&watch->request, watch->owner->multi, watch->owner->api, &get, error);
 }
 
 static bool begin_watch(struct api_watch *watch, struct error *error)
@@ -260,7 +265,7 @@ static bool begin_watch(struct api_watch *watch, struct error *error)
                     watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
     const struct api_request_settings get = {path, METADATA, seconds * 1000L + WATCH_GRACE_MS,
                                              LARGEST_LINE};
-    if (!api_request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error))
+    if (!api_request_begin(&watch->request, watch->owner->multi, watch->owner->api, &get, error))
         return false;
     CURL *curl = watch->request.curl;
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
@@ -279,33 +284,23 @@ static void fail(struct api_watch *watch, const struct error *error)
         log_warning("%s cannot be watched: %s; its objects are read in turn, retrying", watch->path,
                     error_text(error));
     error_copy(&watch->failure, error);
-    bool is_of_kind = watch->query[0] == '\0';
-    int64_t longest_ms =
-        is_of_kind && watch->request.status == 403 ? FORBIDDEN_BACKOFF_MS : LONGEST_BACKOFF_MS;
-    watch->backoff_ms = MIN(watch->backoff_ms, longest_ms); /* other failures may have grown it */
-    watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
-    watch->backoff_ms = MIN(watch->backoff_ms * 2, longest_ms);
-    watch->owner.lost(watch->owner.context);
+    watch->due_ms = api_backoff_fail(
+        &watch->backoff, is_of_kind(watch) ? LONGEST_BACKOFF_OF_KIND_MS : LONGEST_BACKOFF_MS,
+        watch->request.retry_after_ms, clock_now_ms());
+    set_live(watch, false);
 }
 
 bool api_watch_begin(struct api_watch *watch, struct error *error)
 {
-    watch->is_list = watch->version == NULL && watch->query[0] == '\0';
+    watch->is_list = watch->version == NULL && is_of_kind(watch);
     watch->is_connected = false;
     watch->has_expired = false;
-    watch->begun_ms = clock_now_ms();
+    watch->sent_ms = clock_now_ms();
     error_done(&watch->mistake);
-    drop_line(watch);
     if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
         return true;
     fail(watch, error);
     return false;
-}
-
-int64_t api_watch_late_ms(const struct api_watch *watch)
-{
-    bool is_waiting = watch->request.curl != NULL && !watch->is_list && !watch->is_connected;
-    return is_waiting ? watch->begun_ms + HEAD_TIMEOUT_MS : CLOCK_NEVER;
 }
 
 void api_watch_give_up(struct api_watch *watch)
@@ -325,7 +320,7 @@ static bool read_list(struct api_watch *watch, struct error *error)
         error_unavailable(error, "unexpected reply: a list without resourceVersion");
     set_version(watch, version);
     /* What was read while it was on its way may be older than the version. */
-    watch->live_ms = clock_now_ms();
+    watch->since_ms = clock_now_ms();
     return version != NULL;
 }
 
@@ -338,7 +333,7 @@ void api_watch_end(struct api_watch *watch)
     if (is_old) { /* what happened since is lost */
         set_version(watch, NULL);
         watch->due_ms += clock_jitter(AGAIN_MS);
-        watch->owner.lost(watch->owner.context);
+        set_live(watch, false);
     } else if (error_is_set(&watch->mistake)) { /* goes on behind the event that it cannot read */
         set_version(watch, NULL);
         fail(watch, &watch->mistake);
@@ -346,14 +341,14 @@ void api_watch_end(struct api_watch *watch)
         if (!read_list(watch, &error))
             fail(watch, &error);
     } else if (watch->is_connected) { /* by the server's time, or with its connection: goes on */
-        watch->backoff_ms = FIRST_BACKOFF_MS;
+        watch->backoff = (struct api_backoff){0};
         watch->due_ms += clock_jitter(AGAIN_MS);
     } else {
-        api_request_explain(request, watch->owner.api, &error);
+        api_request_explain(request, watch->owner->api, &error);
         fail(watch, &error);
     }
     watch->not_before_ms = clock_now_ms() + request->retry_after_ms;
     watch->due_ms = MAX(watch->due_ms, watch->not_before_ms);
-    api_request_end(&watch->request, watch->owner.multi);
+    api_request_end(&watch->request, watch->owner->multi);
     drop_line(watch);
 }

@@ -7,6 +7,7 @@
  * and not its generation, so what has a generation has changed where that has.
  *
  * Threads: that of the CURLM.
+ * Owner:   begins it when it is due, and ends it when its request has ended.
  */
 #ifndef BACKLOG_KUBERNETES_API_API_WATCH_H
 #define BACKLOG_KUBERNETES_API_API_WATCH_H
@@ -32,35 +33,41 @@ bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t l
                            struct api_watch_event *ret_event, struct error *error);
 void api_watch_event_done(struct api_watch_event *event);
 
+struct api_watch;
+
+/* Of all watches of a CURLM; all of it is borrowed. */
 struct api_watch_owner {
     CURLM *multi;
+    const struct kubernetes_api *api;
     /* What arrives at a time, in lines that are not whole yet. */
     struct api_request_budget *replies;
-    const struct kubernetes_api *api;
-    void (*changed)(void *context, const struct api_watch_event *event); /* borrowed */
-    /* What was read before `live_ms` may have changed unseen; what is read from then on has not. */
-    void (*went_live)(void *context, int64_t live_ms);
-    void (*lost)(void *context); /* nothing is seen until it goes live again */
+    void (*changed)(void *context, const struct api_watch *watch,
+                    const struct api_watch_event *event);
+    /* Its request was answered, and it sees what changes from now on; or that failed, and it sees
+     * nothing until it is live again. `was_live` is as it was before. */
+    void (*live_changed)(void *context, struct api_watch *watch, bool was_live);
     void *context;
 };
 
 struct api_watch {
     struct api_request request; /* first, so that the owner finds the watch of a request */
-    struct api_watch_owner owner;
+    const struct api_watch_owner *owner;
     enum api_object_kind kind;
+    void *user;       /* of the owner; whose object it watches, NULL: all of the kind */
     char *path;       /* of the collection */
     char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
                          first */
     char *version;    /* where the next request begins */
     struct text line; /* that is not whole yet */
-    size_t counted;   /* of it, in the budget */
     bool is_list;
     bool is_connected; /* this request has begun to answer */
     bool has_expired;
-    int64_t live_ms;  /* since when nothing is missed, once it is connected */
-    int64_t begun_ms; /* this request */
-    int64_t due_ms;   /* of the next request, while there is none */
-    int64_t backoff_ms;
+    bool is_live;
+    int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
+                         before may have changed unseen */
+    int64_t sent_ms; /* its request */
+    int64_t due_ms;  /* when the next one begins, while there is none */
+    struct api_backoff backoff;
     int64_t not_before_ms; /* Retry-After of the last reply: the next request is not sent sooner */
     struct error mistake;
     struct error failure; /* as it was logged */
@@ -75,13 +82,11 @@ void api_watch_done(struct api_watch *watch);
 /* It may be answered now: what failed before does not delay its next request. */
 void api_watch_retry(struct api_watch *watch);
 
-/* Does it begin a request now? */
-bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms);
+/* Its request. False with the error: none was begun. */
 bool api_watch_begin(struct api_watch *watch, struct error *error);
 
-/* When its request is to be given up, since its answer has not begun: CLOCK_NEVER once it has, and
- * without a request. The owner then ends it by api_watch_give_up(). */
-int64_t api_watch_late_ms(const struct api_watch *watch);
+/* As if it had timed out: it was not answered within this time. To be ended then. */
+enum { API_WATCH_ANSWER_MS = 10 * 1000 }; /* longer than a connection may take */
 void api_watch_give_up(struct api_watch *watch);
 
 /* Its request is over: the owner still has it, and says what it means for others. */

@@ -4,7 +4,6 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/credentials/fair_queue.h"
 #include "kubernetes/credentials/resolve.h"
 #include "kubernetes/informer/message_queue.h"
 
@@ -37,7 +36,6 @@ struct need {
     char *key;
     size_t key_length;
     char *namespace, *name;
-    struct fair_queue_item item;
     struct option_entry *entries; /* sorted */
     size_t count;
     const struct option *table;
@@ -51,9 +49,10 @@ struct need {
     int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
     int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
     int64_t due_ms;      /* to be resolved again; CLOCK_NEVER: not by itself */
+    bool is_due_listed, is_ready;
     UT_hash_handle hh;
-    struct need *next, *prev; /* utlist of those with a due_ms */
-    bool is_due_listed;
+    struct need *next, *prev;             /* utlist of those with a due_ms */
+    struct need *next_ready, *prev_ready; /* ... and of those to be resolved */
 };
 
 struct trigger_credentials {
@@ -65,7 +64,7 @@ struct trigger_credentials {
 
     struct need *needs; /* the rest is the informer's thread's */
     struct need *due_needs;
-    struct fair_queue queue; /* those to be resolved */
+    struct need *ready; /* those to be resolved, first in, first out */
     struct {
         const struct option *table;
         struct credentials *credentials; /* NULL: none */
@@ -94,6 +93,15 @@ static void set_due(struct trigger_credentials *all, struct need *need, int64_t 
     if (!is_listed && need->is_due_listed)
         DL_DELETE(all->due_needs, need);
     need->is_due_listed = is_listed;
+}
+
+static void set_ready(struct trigger_credentials *all, struct need *need, bool is_ready)
+{
+    if (is_ready && !need->is_ready)
+        DL_APPEND2(all->ready, need, prev_ready, next_ready);
+    if (!is_ready && need->is_ready)
+        DL_DELETE2(all->ready, need, prev_ready, next_ready);
+    need->is_ready = is_ready;
 }
 
 static bool is_verified(const struct need *need)
@@ -126,7 +134,7 @@ static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count_delivered(all, need, -1);
     set_due(all, need, CLOCK_NEVER);
-    fair_queue_leave(&all->queue, &need->item);
+    set_ready(all, need, false);
     HASH_DELETE(hh, all->needs, need);
     free_used(all, need->used);
     need_free(need);
@@ -334,8 +342,7 @@ static void receive_need(void *context, struct queued_message *message)
     need = TAKE(message->content);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
     count_delivered(all, need, 1);
-    fair_queue_join(&all->queue, &need->item, need->namespace);
-    fair_queue_add(&all->queue, &need->item);
+    set_ready(all, need, true);
 }
 
 static void take_due(struct trigger_credentials *all)
@@ -347,7 +354,7 @@ static void take_due(struct trigger_credentials *all)
         if (need->due_ms > now_ms)
             continue;
         set_due(all, need, CLOCK_NEVER);
-        fair_queue_add(&all->queue, &need->item);
+        set_ready(all, need, true);
     }
 }
 
@@ -355,26 +362,21 @@ static int64_t next_due_ms(const struct trigger_credentials *all)
 {
     int64_t next_ms = CLOCK_NEVER;
     const struct need *need;
-    if (all->queue.ready != NULL)
+    if (all->ready != NULL)
         return clock_now_ms();
     DL_FOREACH(all->due_needs, need)
         next_ms = clock_earlier(next_ms, need->due_ms);
     return next_ms;
 }
 
-static struct need *need_of(struct fair_queue_item *item)
-{
-    return (struct need *)((char *)item - offsetof(struct need, item));
-}
-
 static void resolve_ready(struct trigger_credentials *all)
 {
     int64_t end_us = clock_now_us() + TURN_US;
-    struct fair_queue_item *item;
-    for (int64_t now_us = end_us - TURN_US;
-         now_us < end_us && (item = fair_queue_take(&all->queue, now_us)) != NULL;
-         now_us = clock_now_us())
-        resolve_need(all, need_of(item));
+    while (all->ready != NULL && clock_now_us() < end_us) {
+        struct need *need = all->ready;
+        set_ready(all, need, false);
+        resolve_need(all, need);
+    }
 }
 
 /* ---- the informer's handler ---- */
@@ -383,7 +385,7 @@ static void take_change_of_need(void *context, void *user)
 {
     struct trigger_credentials *all = context;
     struct need *need = user;
-    fair_queue_add(&all->queue, &need->item);
+    set_ready(all, need, true);
 }
 
 static int64_t take_turn_of_needs(void *context)

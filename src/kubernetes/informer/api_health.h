@@ -8,19 +8,19 @@
 #define BACKLOG_KUBERNETES_INFORMER_API_HEALTH_H
 
 #include "base/error.h"
+#include "kubernetes/api/api_request.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
+/* Start from {0}. */
 struct api_health {
     struct error failure; /* why it fails; not set while it does not */
     int64_t resume_ms;    /* ... and when the next request may be sent */
-    int64_t backoff_ms;
+    struct api_backoff backoff;
     int64_t answered_ms; /* last; 0: never */
 };
 
-void api_health_init(struct api_health *health);
 void api_health_done(struct api_health *health);
 
 bool api_health_is_failing(const struct api_health *health);
@@ -37,13 +37,5 @@ bool api_health_fail(struct api_health *health, const struct error *error, int64
  * Then it is not the API that fails: a Secret whose encryption key is lost is a 500 each time. */
 bool api_health_is_refused_alone(const struct api_health *health, int64_t *refused_ms,
                                  int64_t now_ms);
-
-/* Until an object is requested again for which a right is missing, as for `forbidden` objects of
- * its kind: soon where they are few, for whoever has just given the right, but 50 requests per
- * second of a kind at most, however many objects there are. */
-int64_t api_health_forbidden_ms(size_t forbidden);
-
-/* Doubles it, up to the longest. */
-void api_health_grow_backoff(int64_t *backoff_ms, int64_t longest_ms);
 
 #endif

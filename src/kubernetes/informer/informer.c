@@ -56,7 +56,7 @@ struct informer_view informer_view(const struct informer *informer,
 
 void informer_want_fresh(struct informer *informer, const struct informer_link *link)
 {
-    informer_entries_want_fresh(&informer->reader.entries, link->entry);
+    object_reader_want_fresh(&informer->reader, link->entry);
 }
 
 /* ---- the thread ---- */
@@ -75,14 +75,13 @@ static void count_request(void *context, const struct error *error)
 static void count_entries(struct informer *informer)
 {
     const struct object_reader *reader = &informer->reader;
-    size_t objects = HASH_COUNT(reader->entries.by_key);
-    size_t failing = api_health_is_failing(&reader->health) ? objects : reader->entries.failing;
-    size_t live = object_watches_count_live(&reader->watches);
+    size_t objects = HASH_COUNT(reader->by_key);
+    size_t failing = api_health_is_failing(&reader->health) ? objects : reader->failing;
     pthread_mutex_lock(&informer->lock);
     informer->stats.objects = objects;
     informer->stats.failing = failing;
-    informer->stats.watches = reader->watches.count;
-    informer->stats.live_watches = live;
+    informer->stats.watches = reader->watches;
+    informer->stats.live_watches = reader->live_watches;
     if (failing == 0)
         informer->stats.failure[0] = '\0';
     pthread_mutex_unlock(&informer->lock);
@@ -97,12 +96,12 @@ static void *informer_thread(void *argument)
         int64_t next_ms = CLOCK_NEVER;
         curl_multi_perform(reader->multi, &running);
         object_reader_take_replies(reader);
-        informer_entries_notify(&reader->entries);
+        object_reader_notify(reader);
         for (size_t i = 0; i < informer->handlers_count; i++)
             next_ms =
                 clock_earlier(next_ms, informer->handlers[i].turn(informer->handlers[i].context));
         next_ms = clock_earlier(next_ms, object_reader_begin_due(reader));
-        informer_entries_notify(&reader->entries); /* what could not be begun */
+        object_reader_notify(reader); /* what could not be begun */
         count_entries(informer);
         curl_multi_poll(reader->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
     }

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
+#include <utlist.h>
 
 /* Without a watch a rotated Secret is in use within 10 s, and a deleted ScaledObject is one no more
  * within 60 s. */
@@ -15,18 +17,19 @@ enum {
     OBJECT_INTERVAL_MS = 40 * 1000,
     ABSENT_OBJECT_INTERVAL_MS = 300 * 1000, /* a trigger is of the kind that is there */
     WATCHED_INTERVAL_MS = 3600 * 1000,      /* should a watch ever miss something */
-    CATCH_UP_MS = 20 * 1000,                /* what a watch may have missed is read within this, */
-    CATCH_UP_MS_EACH = 2,                   /* ... sooner where there are few objects */
+    CATCH_UP_MS_EACH = 2,            /* what a watch may have missed is read so much later each, */
+    LONGEST_CATCH_UP_MS = 19 * 1000, /* ... and within this */
     QUIET_MS = 10 * 1000, /* without an answer one object is read: is the API there? */
     HPA_INTERVAL_MS =
         300 * 1000, /* it counts when it was read in an outage: it is wanted fresh then */
     REQUEST_TIMEOUT_MS = 5000,
-    FIRST_BACKOFF_MS = 1000,
-    LONGEST_ENTRY_BACKOFF_MS = 30 * 1000,
     LARGEST_REPLY = 2 << 20,
-    MAX_ALIKE = OBJECT_READER_MAX_REQUESTS - NAMESPACE_SHARE_MAX_REQUESTS, /* has_room() */
+    MAX_ALIKE = 24,         /* of the requests in progress: has_room() */
+    MAX_NEW_WATCHES = 16,   /* that have not been answered yet */
+    BACKOFF_MS = 6000,      /* the longest where few fail, */
+    BACKOFF_MS_EACH = 20,   /* ... where many do, */
+    LONGEST_BACKOFF_MS = 60 * 1000, /* ... and at all */
     IDLE_MS = 60 * 1000,
-    SCAN_INTERVAL_MS = 20, /* tens of thousands of entries are looked at each time */
 };
 
 /* ---- when ---- */
@@ -36,34 +39,34 @@ static bool is_scaled(enum api_object_kind kind)
     return kind == OBJECT_SCALED_OBJECT || kind == OBJECT_SCALED_JOB;
 }
 
-/* Those of KEDA are watched together. */
-static const struct object_watch *watch_of(const struct object_reader *reader,
-                                           const struct informer_entry *entry)
+/* NULL: none sees it at present. */
+static const struct api_watch *live_watch_of(const struct object_reader *reader,
+                                             const struct informer_entry *entry)
 {
-    return api_object_is_of_keda(entry->kind) ? reader->watches.of_kind[entry->kind] : entry->watch;
+    const struct watched *watched =
+        entry->watch == NULL ? reader->of_kind[entry->kind] : entry->watch;
+    return watched == NULL || !watched->watch.is_live ? NULL : &watched->watch;
 }
 
 /* Would a watch say that it has changed since it was read? */
 static bool is_watched(const struct object_reader *reader, const struct informer_entry *entry)
 {
-    const struct object_watch *watch = watch_of(reader, entry);
-    return object_watch_is_live(watch) && entry->read_ms >= watch->live_ms;
+    const struct api_watch *watch = live_watch_of(reader, entry);
+    return watch != NULL && entry->read_ms >= watch->since_ms;
 }
 
 /* Until it is read again: it may have changed before the watch saw everything. Spread over a while
  * where there are many. */
 static int64_t catch_up_ms(const struct object_reader *reader, const struct informer_entry *entry)
 {
-    size_t spread =
-        entry->watch == NULL ? HASH_COUNT(reader->entries.by_key) * CATCH_UP_MS_EACH : 0;
-    if (spread > CATCH_UP_MS - INFORMER_MIN_INTERVAL_MS)
-        spread = CATCH_UP_MS - INFORMER_MIN_INTERVAL_MS;
-    return INFORMER_MIN_INTERVAL_MS + (int64_t)clock_jitter((uint32_t)spread + 1);
+    int64_t all_ms = (int64_t)HASH_COUNT(reader->by_key) * CATCH_UP_MS_EACH;
+    int64_t spread_ms = entry->watch != NULL ? 0 : MIN(all_ms, LONGEST_CATCH_UP_MS);
+    return OBJECT_READER_MIN_INTERVAL_MS + clock_jitter((uint32_t)spread_ms + 1);
 }
 
 static int64_t interval_ms(const struct object_reader *reader, const struct informer_entry *entry)
 {
-    if (object_watch_is_live(watch_of(reader, entry)) && !is_watched(reader, entry))
+    if (live_watch_of(reader, entry) != NULL && !is_watched(reader, entry))
         return catch_up_ms(reader, entry);
     int64_t interval = entry->kind == OBJECT_HPA   ? HPA_INTERVAL_MS
                        : is_watched(reader, entry) ? WATCHED_INTERVAL_MS
@@ -73,25 +76,123 @@ static int64_t interval_ms(const struct object_reader *reader, const struct info
     return interval + clock_jitter((uint32_t)interval / 4);
 }
 
-/* ---- what watches say ---- */
+/* Not while it is being read, or waits for its first turn: what comes of that says when. */
+static void set_due_by(struct object_reader *reader, struct informer_entry *entry, int64_t due_ms)
+{
+    if (entry->due.place != 0 && due_ms < entry->due.due_ms)
+        due_queue_set(&reader->due, &entry->due, due_ms);
+}
+
+void object_reader_want_fresh(struct object_reader *reader, struct informer_entry *entry)
+{
+    set_due_by(reader, entry,
+               MAX(clock_now_ms(), entry->sent_ms + OBJECT_READER_MIN_INTERVAL_MS));
+}
+
+int64_t object_reader_longest_backoff_ms(size_t failing)
+{
+    if (failing > LONGEST_BACKOFF_MS / BACKOFF_MS_EACH)
+        return LONGEST_BACKOFF_MS;
+    return MAX((int)failing * BACKOFF_MS_EACH, BACKOFF_MS);
+}
+
+/* ---- news ---- */
+
+static void add_changed(struct object_reader *reader, struct informer_entry *entry)
+{
+    if (entry->has_changed)
+        return;
+    entry->has_changed = true;
+    DL_APPEND2(reader->changed, entry, prev_changed, next_changed);
+}
+
+/* A handler may add and remove links meanwhile, but the users that are there stay for this turn. */
+static void notify_users(struct informer_entry *entry)
+{
+    size_t count = 0;
+    size_t i = 0;
+    struct informer_link *link;
+    DL_COUNT(entry->links, link, count);
+    _cleanup_(memory_free) struct informer_link *links = memory_array(count + 1, sizeof(*links));
+    DL_FOREACH(entry->links, link)
+        links[i++] = *link;
+    for (i = 0; i < count; i++)
+        if (i == 0 || links[i].user != links[i - 1].user)
+            links[i].handler->changed(links[i].handler->context, links[i].user);
+}
+
+void object_reader_notify(struct object_reader *reader)
+{
+    while (reader->changed != NULL) {
+        struct informer_entry *entry = reader->changed;
+        DL_DELETE2(reader->changed, entry, prev_changed, next_changed);
+        entry->has_changed = false;
+        notify_users(entry);
+    }
+}
+
+/* ---- the API as a whole ---- */
+
+static void answer_api(struct object_reader *reader)
+{
+    if (api_health_answer(&reader->health, clock_now_ms()))
+        log_info("the Kubernetes API at %s answers again", reader->api->server);
+}
+
+/* What has not been read yet cannot be, and nobody else need try. */
+static void fail_api(struct object_reader *reader, const struct error *error,
+                     int64_t retry_after_ms)
+{
+    struct informer_entry *entry;
+    struct informer_entry *next;
+    if (!api_health_is_failing(&reader->health))
+        log_warning("%s; what is known stays in use, retrying", error_text(error));
+    if (!api_health_fail(&reader->health, error, retry_after_ms, clock_now_ms()))
+        return;
+    HASH_ITER(hh, reader->by_key, entry, next)
+        if (!entry->is_read)
+            add_changed(reader, entry);
+}
+
+static bool is_refused_alone(const struct object_reader *reader, int64_t *refused_ms)
+{
+    return api_health_is_refused_alone(&reader->health, refused_ms, clock_now_ms());
+}
+
+/* ---- watches ---- */
+
+/* The caller frees it. */
+static char *key_of(enum api_object_kind kind, const char *namespace, const char *name)
+{
+    return text_format("%d/%s/%s", (int)kind, namespace == NULL ? "" : namespace, name);
+}
+
+/* NULL: nobody needs it. */
+static struct informer_entry *find(const struct object_reader *reader, enum api_object_kind kind,
+                                   const char *namespace, const char *name)
+{
+    _cleanup_(memory_free) char *key = key_of(kind, namespace, name);
+    struct informer_entry *entry;
+    HASH_FIND_STR(reader->by_key, key, entry);
+    return entry;
+}
 
 static bool is_as_seen(const struct informer_entry *entry, const char *revision)
 {
     return text_equal(entry->object == NULL ? "" : entry->object->revision, revision);
 }
 
-static void take_watch_event(void *context, enum api_object_kind kind,
-                             const struct api_watch_event *event)
+static void take_event(void *context, const struct api_watch *watch,
+                       const struct api_watch_event *event)
 {
     struct object_reader *reader = context;
     const char *revision = event->kind == API_WATCH_DELETION ? "" : event->revision;
-    struct informer_entry *entry =
-        informer_entries_find(&reader->entries, kind, event->namespace, event->name);
+    struct informer_entry *entry = find(reader, watch->kind, event->namespace, event->name);
     if (entry == NULL)
         return;
-    if (entry->request.curl == NULL && !entry->is_failing) {
+    if (entry->request.curl == NULL && !error_is_set(&entry->failure)) {
         if (entry->is_read && !is_as_seen(entry, revision))
-            informer_entries_want_fresh(&reader->entries, entry);
+            object_reader_want_fresh(reader, entry);
         return;
     }
     /* A reply that comes may be older. And what fails is worth a request once it is another one: a
@@ -101,88 +202,157 @@ static void take_watch_event(void *context, enum api_object_kind kind,
     free(entry->seen);
     entry->seen = text_copy(revision);
     entry->seen_ms = clock_now_ms();
-    if (entry->request.curl != NULL || entry->is_forbidden)
+    if (entry->is_forbidden)
         return;
-    entry->backoff_ms = FIRST_BACKOFF_MS;
-    informer_entries_want_fresh(&reader->entries, entry);
+    entry->backoff = (struct api_backoff){0};
+    object_reader_want_fresh(reader, entry);
 }
 
+/* Its watch has become live, or is so no more. */
 static void reschedule(struct object_reader *reader, struct informer_entry *entry)
 {
     int64_t now_ms = clock_now_ms();
-    int64_t due_ms = now_ms + interval_ms(reader, entry);
-    if (!entry->is_read && !entry->is_forbidden)
+    bool is_failing = error_is_set(&entry->failure);
+    if (is_failing && live_watch_of(reader, entry) == NULL)
         return;
-    if (entry->is_failing) { /* perhaps it can be read now, as it can be watched */
-        if (object_watch_is_live(watch_of(reader, entry)))
-            informer_entries_set_due_by(&reader->entries, entry,
-                                        now_ms + catch_up_ms(reader, entry));
-    } else if (is_watched(reader, entry))
-        informer_entries_set_due(&reader->entries, entry, due_ms);
+    if (is_failing) /* perhaps it can be read now, as it can be watched */
+        set_due_by(reader, entry, now_ms + catch_up_ms(reader, entry));
+    else if (is_watched(reader, entry) && entry->due.place != 0)
+        due_queue_set(&reader->due, &entry->due, now_ms + interval_ms(reader, entry));
     else
-        informer_entries_set_due_by(&reader->entries, entry, due_ms);
+        set_due_by(reader, entry, now_ms + interval_ms(reader, entry));
 }
 
-static void follow_live(void *context, const struct object_watch *watch)
+static void set_answered(struct object_reader *reader, struct watched *watched)
+{
+    DL_DELETE(reader->unanswered, watched);
+    reader->unanswered_count--;
+}
+
+static void follow_live(void *context, struct api_watch *watch, bool was_live)
 {
     struct object_reader *reader = context;
+    struct watched *watched = (struct watched *)watch;
     struct informer_entry *entry;
     struct informer_entry *next;
-    if (watch->user != NULL) {
-        reschedule(reader, watch->user);
-        return;
+    reader->live_watches += (size_t)watch->is_live - (size_t)was_live;
+    if (watch->is_live) {
+        set_answered(reader, watched);
+        answer_api(reader);
     }
-    HASH_ITER(hh, reader->entries.by_key, entry, next)
-        if (entry->kind == watch->watch.kind)
-            reschedule(reader, entry);
-}
-
-/* ---- the API as a whole ---- */
-
-static void answer_api(void *context)
-{
-    struct object_reader *reader = context;
-    if (api_health_answer(&reader->health, clock_now_ms()))
-        log_info("the Kubernetes API at %s answers again", reader->api->server);
-}
-
-/* What has not been read yet cannot be, and nobody else need try. */
-static void fail_api(void *context, const struct error *error, int64_t retry_after_ms)
-{
-    struct object_reader *reader = context;
-    struct informer_entry *entry;
-    struct informer_entry *next;
-    if (!api_health_is_failing(&reader->health))
-        log_warning("%s; what is known stays in use, retrying", error_text(error));
-    bool is_new = api_health_fail(&reader->health, error, retry_after_ms, clock_now_ms());
-    informer_entries_scan_soon(&reader->entries); /* what could not begin is due then */
-    if (!is_new)
+    if (watch->is_live == was_live) /* it went on where it was */
         return;
-    HASH_ITER(hh, reader->entries.by_key, entry, next)
-        if (!entry->is_read)
-            informer_entries_add_changed(&reader->entries, entry);
+    if (watch->is_live)
+        watched->refused_ms = 0;
+    if (watched->user != NULL)
+        reschedule(reader, watched->user);
+    else
+        HASH_ITER(hh, reader->by_key, entry, next)
+            if (entry->kind == watch->kind)
+                reschedule(reader, entry);
 }
 
-static void count_request(void *context, const struct error *error)
+static void end_watch(struct object_reader *reader, struct watched *watched)
 {
-    const struct object_reader *reader = context;
-    reader->ended(reader->context, error);
+    _cleanup_(error_done) struct error error = {0};
+    struct api_watch *watch = &watched->watch;
+    const struct api_request *request = &watch->request;
+    int64_t retry_after_ms = request->retry_after_ms;
+    bool is_refused = !watch->is_connected && api_request_is_refused_by_all(request);
+    if (!watch->is_connected && request->status != 200 && request->status != 410)
+        api_request_explain(request, reader->api, &error);
+    if (!watch->is_connected)
+        set_answered(reader, watched);
+    reader->ended(reader->context, &error);
+    api_watch_end(watch);
+    due_queue_set(&reader->due_watches, &watched->due, watch->due_ms);
+    if (is_refused && !is_refused_alone(reader, &watched->refused_ms))
+        fail_api(reader, &error, retry_after_ms);
 }
 
-/* ---- the end of a request ---- */
+static int64_t late_ms(const struct object_reader *reader)
+{
+    const struct watched *oldest = reader->unanswered;
+    return oldest == NULL ? CLOCK_NEVER : oldest->watch.sent_ms + API_WATCH_ANSWER_MS;
+}
+
+/* One whose answer does not begin must not keep the place of others. Where those were answered
+ * since, it is not the API that fails. */
+static void end_late_watches(struct object_reader *reader, int64_t now_ms)
+{
+    while (late_ms(reader) <= now_ms) {
+        struct watched *watched = reader->unanswered;
+        if (watched->refused_ms == 0)
+            watched->refused_ms = watched->watch.sent_ms;
+        api_watch_give_up(&watched->watch);
+        end_watch(reader, watched);
+    }
+}
+
+/* Returns when the next one is due; an answer is an occasion, too. */
+static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
+{
+    struct due_item *due;
+    while (reader->unanswered_count < MAX_NEW_WATCHES &&
+           (due = due_queue_first(&reader->due_watches)) != NULL) {
+        _cleanup_(error_done) struct error error = {0};
+        struct watched *watched = (struct watched *)((char *)due - offsetof(struct watched, due));
+        if (due->due_ms > now_ms)
+            return due->due_ms;
+        if (api_watch_begin(&watched->watch, &error)) {
+            due_queue_remove(&reader->due_watches, due);
+            DL_APPEND(reader->unanswered, watched);
+            reader->unanswered_count++;
+        } else {
+            due_queue_set(&reader->due_watches, due, watched->watch.due_ms);
+            fail_api(reader, &error, 0);
+        }
+    }
+    return CLOCK_NEVER;
+}
+
+static struct watched *add_watch(struct object_reader *reader, enum api_object_kind kind,
+                                 const char *namespace, const char *name)
+{
+    struct watched *watched = memory_new(sizeof(*watched));
+    api_watch_init(&watched->watch, &reader->watch_owner, kind, namespace, name);
+    due_queue_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
+    reader->watches++;
+    return watched;
+}
+
+static void drop_watch(struct object_reader *reader, struct watched *watched)
+{
+    if (watched == NULL)
+        return;
+    if (watched->watch.request.curl != NULL && !watched->watch.is_connected)
+        set_answered(reader, watched);
+    due_queue_remove(&reader->due_watches, &watched->due);
+    reader->live_watches -= watched->watch.is_live;
+    reader->watches--;
+    api_watch_done(&watched->watch);
+    free(watched);
+}
+
+/* ---- the end of a request for an object ---- */
 
 static void end_request(struct object_reader *reader, struct informer_entry *entry)
 {
+    size_t place = 0;
     if (entry->request.curl == NULL)
         return;
     api_request_end(&entry->request, reader->multi);
-    entry->turn.share->requests--;
     reader->first_requests -= entry->is_first;
-    size_t place = 0;
     while (reader->sent[place] != entry)
         place++;
     reader->sent[place] = reader->sent[--reader->requests];
-    informer_entries_scan_soon(&reader->entries); /* another one may begin */
+}
+
+static void set_failure(struct object_reader *reader, struct informer_entry *entry,
+                        const struct error *error)
+{
+    reader->failing += (size_t)error_is_set(error) - (size_t)error_is_set(&entry->failure);
+    error_copy(&entry->failure, error);
 }
 
 static void fail_entry(struct object_reader *reader, struct informer_entry *entry,
@@ -193,22 +363,14 @@ static void fail_entry(struct object_reader *reader, struct informer_entry *entr
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_warning("%s cannot be read: %s; retrying", label, error_text(error));
         if (!entry->is_read)
-            informer_entries_add_changed(&reader->entries, entry);
+            add_changed(reader, entry);
     }
-    informer_entries_set_failing(&reader->entries, entry, true);
-    error_copy(&entry->failure, error);
-    if (entry->is_forbidden) {
-        int64_t again_ms = api_health_forbidden_ms(reader->entries.forbidden[entry->kind]);
-        informer_entries_set_due(&reader->entries, entry,
-                                 clock_now_ms() + again_ms + clock_jitter((uint32_t)again_ms / 4));
-        return;
-    }
+    set_failure(reader, entry, error);
     if (entry->seen != NULL && entry->seen_ms >= entry->sent_ms)
-        entry->backoff_ms = FIRST_BACKOFF_MS; /* it is another one by now */
-    informer_entries_set_due(&reader->entries, entry,
-                             clock_now_ms() + entry->backoff_ms +
-                                 clock_jitter((uint32_t)entry->backoff_ms));
-    api_health_grow_backoff(&entry->backoff_ms, LONGEST_ENTRY_BACKOFF_MS);
+        entry->backoff = (struct api_backoff){0}; /* it is another one by now */
+    int64_t longest_ms = object_reader_longest_backoff_ms(reader->failing);
+    due_queue_set(&reader->due, &entry->due,
+                  api_backoff_fail(&entry->backoff, longest_ms, 0, clock_now_ms()));
 }
 
 /* The object is taken; NULL: there is none. */
@@ -216,69 +378,73 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
                     struct api_object *object)
 {
     _cleanup_(memory_free) char *seen = TAKE(entry->seen);
-    if (entry->is_failing) {
+    if (error_is_set(&entry->failure)) {
         _cleanup_(memory_free) char *label =
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
+        if (entry->watch != NULL && entry->watch->due.place != 0) { /* so perhaps watched, too */
+            api_watch_retry(&entry->watch->watch);
+            due_queue_set(&reader->due_watches, &entry->watch->due, entry->watch->watch.due_ms);
+        }
     }
-    if (entry->is_forbidden && entry->watch != NULL) /* the right to watch it is probably back */
-        api_watch_retry(&entry->watch->watch);
-    namespace_shares_keep(&reader->entries.shares, &entry->turn,
-                          object == NULL ? 0 : object->bytes);
+    reader->bytes -= entry->object == NULL ? 0 : entry->object->bytes;
+    reader->bytes += object == NULL ? 0 : object->bytes;
     api_object_free(entry->object);
     entry->object = object;
     entry->is_read = true;
     entry->read_ms = entry->sent_ms;
     entry->refused_ms = 0;
-    error_done(&entry->failure);
-    informer_entries_set_failing(&reader->entries, entry, false);
-    informer_entries_set_forbidden(&reader->entries, entry, false);
-    entry->backoff_ms = FIRST_BACKOFF_MS;
-    informer_entries_set_due(&reader->entries, entry, clock_now_ms() + interval_ms(reader, entry));
+    entry->backoff = (struct api_backoff){0};
+    set_failure(reader, entry, &(struct error){0});
+    due_queue_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
     if (seen != NULL && !is_as_seen(entry, seen))
-        informer_entries_want_fresh(&reader->entries, entry);
-    informer_entries_add_changed(&reader->entries, entry);
+        object_reader_want_fresh(reader, entry);
+    add_changed(reader, entry);
+}
+
+/* NULL without an error: there is none. */
+static struct api_object *read_reply(const struct object_reader *reader,
+                                     const struct informer_entry *entry, struct error *error)
+{
+    const struct api_request *request = &entry->request;
+    const char *text = request->body.bytes == NULL ? "" : request->body.bytes;
+    size_t former_bytes = entry->object == NULL ? 0 : entry->object->bytes;
+    struct api_object *object = NULL;
+    if (request->status == 200)
+        object = api_object_parse(entry->kind, entry->namespace, entry->name, text,
+                                  request->body.length, error);
+    else if (request->status != 404 ||
+             !api_object_is_absent(entry->name, text, request->body.length))
+        api_request_explain(request, reader->api, error);
+    if (object == NULL || object->bytes <= former_bytes ||
+        reader->bytes - former_bytes + object->bytes <= OBJECT_READER_MAX_BYTES)
+        return object;
+    api_object_free(object);
+    error_unavailable(error, "all objects that triggers need take more than %d MiB of memory",
+                      OBJECT_READER_MAX_BYTES >> 20);
+    return NULL;
 }
 
 static void end_entry(struct object_reader *reader, struct informer_entry *entry)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct api_request *request = &entry->request;
-    const char *text = request->body.bytes == NULL ? "" : request->body.bytes;
-    struct api_object *object = NULL;
-    if (request->status == 200)
-        object = api_object_parse(entry->kind, entry->namespace, entry->name, text,
-                                  request->body.length, &error);
-    if (object != NULL &&
-        !namespace_shares_have_room(&reader->entries.shares, &entry->turn, object->bytes)) {
-        api_object_free(TAKE(object));
-        error_unavailable(&error,
-                          "the objects of its namespace take too much memory: one may have "
-                          "as much of %d MiB as it leaves to others",
-                          NAMESPACE_SHARES_MAX_BYTES >> 20);
-    }
-    bool is_absent =
-        request->status == 404 && api_object_is_absent(entry->name, text, request->body.length);
-    if (object == NULL && !is_absent && !error_is_set(&error))
-        api_request_explain(request, reader->api, &error);
-    bool is_refused = error_is_set(&error) && api_request_is_refused_by_all(request);
-    bool is_forbidden = request->status == 403;
-    int64_t retry_after_ms = request->retry_after_ms;
+    struct api_object *object = read_reply(reader, entry, &error);
+    bool is_refused = error_is_set(&error) && api_request_is_refused_by_all(&entry->request);
+    int64_t retry_after_ms = entry->request.retry_after_ms;
+    entry->is_forbidden = entry->request.status == 403;
     end_request(reader, entry);
-    count_request(reader, &error);
-    if (is_refused &&
-        !api_health_is_refused_alone(&reader->health, &entry->refused_ms, clock_now_ms())) {
+    reader->ended(reader->context, &error);
+    if (is_refused && !is_refused_alone(reader, &entry->refused_ms)) {
         fail_api(reader, &error, retry_after_ms);
-        informer_entries_set_due(&reader->entries, entry,
-                                 reader->health.resume_ms + INFORMER_MIN_INTERVAL_MS);
+        due_queue_set(&reader->due, &entry->due,
+                      reader->health.resume_ms + OBJECT_READER_MIN_INTERVAL_MS);
         return;
     }
     if (!is_refused)
         answer_api(reader);
-    if (error_is_set(&error)) {
-        informer_entries_set_forbidden(&reader->entries, entry, is_forbidden);
+    if (error_is_set(&error))
         fail_entry(reader, entry, &error);
-    } else
+    else
         succeed(reader, entry, object);
 }
 
@@ -292,29 +458,28 @@ void object_reader_take_replies(struct object_reader *reader)
         if (place < reader->requests)
             end_entry(reader, reader->sent[place]);
         else
-            object_watch_end(request);
+            end_watch(reader, (struct watched *)request);
     }
 }
 
 /* ---- its beginning ---- */
 
-/* It is behind all others from then on: what was requested longest ago comes first. */
 static void begin(struct object_reader *reader, struct informer_entry *entry)
 {
     _cleanup_(error_done) struct error error = {0};
-    entry->is_first = entry->turn.is_unread;
-    namespace_shares_end_unread(&reader->entries.shares, &entry->turn);
-    informer_entries_put_last(&reader->entries, entry);
-    entry->sent_ms = clock_now_ms();
     const struct api_request_settings get = {
         .path = entry->path, .timeout_ms = REQUEST_TIMEOUT_MS, .max_bytes = LARGEST_REPLY};
+    entry->is_first = entry->sent_ms == 0;
+    entry->sent_ms = clock_now_ms();
+    if (entry->is_first)
+        DL_DELETE(reader->unread, entry);
+    due_queue_remove(&reader->due, &entry->due);
     if (!api_request_begin(&entry->request, reader->multi, reader->api, &get, &error)) {
         fail_api(reader, &error, 0);
+        due_queue_set(&reader->due, &entry->due, reader->health.resume_ms);
         return;
     }
-    entry->request.budgets[0] = &reader->replies;
-    entry->request.budgets[1] = &entry->turn.share->replies;
-    entry->turn.share->requests++;
+    entry->request.budget = &reader->replies;
     reader->sent[reader->requests++] = entry;
     reader->first_requests += entry->is_first;
 }
@@ -327,89 +492,57 @@ static bool has_room(const struct object_reader *reader, bool is_first)
            !api_health_is_failing(&reader->health);
 }
 
-/* Begins what is due: for the first time what objects name, or all that was requested before. When
- * there is no room, the end of a request is the next occasion. */
-static void begin_entries(struct object_reader *reader, bool is_first, int64_t now_ms,
-                          int64_t *next_ms)
+/* Returns when the next one is due; the end of a request is an occasion, too. */
+static int64_t begin_entries(struct object_reader *reader, int64_t now_ms)
 {
-    struct informer_entry *entry;
-    struct informer_entry *next;
-    for (entry = reader->entries.by_key; entry != NULL; entry = next) {
-        next = entry->hh.next;
-        bool has_turn = entry->turn.is_unread && is_scaled(entry->kind); /* begin_unread() */
-        if (entry->request.curl != NULL || entry->turn.is_unread != is_first || has_turn)
-            continue;
-        if (entry->due_ms > now_ms)
-            *next_ms = clock_earlier(*next_ms, entry->due_ms);
-        else if (!has_room(reader, is_first))
-            return;
-        else if (entry->turn.share->requests < NAMESPACE_SHARE_MAX_REQUESTS)
-            begin(reader, entry);
+    struct due_item *due;
+    while (reader->unread != NULL && has_room(reader, true)) {
+        reader->is_turn_of_oldest = !reader->is_turn_of_oldest;
+        begin(reader, reader->is_turn_of_oldest ? reader->unread->prev : reader->unread);
     }
+    while (has_room(reader, false) && (due = due_queue_first(&reader->due)) != NULL) {
+        if (due->due_ms > now_ms)
+            return due->due_ms;
+        begin(reader, (struct informer_entry *)((char *)due - offsetof(struct informer_entry, due)));
+    }
+    return CLOCK_NEVER;
 }
 
-static struct informer_entry *entry_of(struct share_turn *turn)
+/* One object, whether it is due or not, shows whether the API answers: each in turn, but first those
+ * that were not refused, as others may be for ever (api_health_is_refused_alone()). */
+static void begin_any(struct object_reader *reader)
 {
-    return (struct informer_entry *)((char *)turn - offsetof(struct informer_entry, turn));
-}
-
-static void begin_unread(struct object_reader *reader)
-{
-    struct share_turn *turn;
-    while (has_room(reader, true) &&
-           (turn = namespace_shares_next_unread(&reader->entries.shares)) != NULL)
-        begin(reader, entry_of(turn));
-}
-
-/* While the API fails one request at a time shows whether it answers again, for an object that is
- * due or not, but was not refused yet: others may be refused for ever, though the API answers
- * (api_health_is_refused_alone()). Returns when to look again. */
-static int64_t begin_trial(struct object_reader *reader, int64_t now_ms)
-{
-    struct informer_entry *entry = reader->entries.by_key;
-    if (now_ms < reader->health.resume_ms)
-        return reader->health.resume_ms;
+    struct informer_entry *entry = reader->by_key;
     while (entry != NULL && entry->refused_ms != 0)
         entry = entry->hh.next;
     if (entry == NULL)
-        entry = reader->entries.by_key;
-    if (entry != NULL && reader->requests == 0)
-        begin(reader, entry);
-    return reader->health.resume_ms > now_ms ? reader->health.resume_ms : now_ms + IDLE_MS;
-}
-
-/* Returns when to look again. What objects name comes first, so that the first of many triggers
- * need not wait for all. */
-static int64_t begin_due(struct object_reader *reader)
-{
-    int64_t now_ms = clock_now_ms();
-    int64_t next_ms = now_ms + IDLE_MS;
-    if (api_health_is_failing(&reader->health))
-        return begin_trial(reader, now_ms);
-    if (reader->entries.by_key != NULL) {
-        if (now_ms < reader->health.answered_ms + QUIET_MS)
-            next_ms = clock_earlier(next_ms, reader->health.answered_ms + QUIET_MS);
-        else if (reader->requests == 0)
-            informer_entries_want_fresh(&reader->entries, reader->entries.by_key);
-    }
-    int64_t scan_ms = informer_entries_next_scan_ms(&reader->entries);
-    if (now_ms < scan_ms)
-        return clock_earlier(next_ms, scan_ms);
-    if (now_ms < reader->scanned_ms + SCAN_INTERVAL_MS)
-        return reader->scanned_ms + SCAN_INTERVAL_MS;
-    reader->scanned_ms = now_ms;
-    informer_entries_begin_scan(&reader->entries);
-    begin_entries(reader, true, now_ms, &next_ms);
-    begin_unread(reader);
-    begin_entries(reader, false, now_ms, &next_ms);
-    informer_entries_end_scan(&reader->entries, next_ms);
-    return informer_entries_next_scan_ms(&reader->entries);
+        entry = reader->by_key;
+    HASH_DELETE(hh, reader->by_key, entry);
+    HASH_ADD_KEYPTR(hh, reader->by_key, entry->key, strlen(entry->key), entry);
+    begin(reader, entry);
 }
 
 int64_t object_reader_begin_due(struct object_reader *reader)
 {
-    int64_t next_ms = object_watches_begin(&reader->watches);
-    return clock_earlier(next_ms, begin_due(reader));
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = now_ms + IDLE_MS;
+    end_late_watches(reader, now_ms);
+    bool is_failing = api_health_is_failing(&reader->health);
+    bool is_idle = reader->by_key != NULL && reader->requests == 0;
+    if (is_failing && now_ms < reader->health.resume_ms)
+        return clock_earlier(reader->health.resume_ms, late_ms(reader));
+    int64_t quiet_ms = MAX(reader->health.answered_ms, reader->probed_ms) + QUIET_MS;
+    if (is_idle && (is_failing || now_ms >= quiet_ms)) {
+        reader->probed_ms = now_ms;
+        begin_any(reader);
+    } else if (is_idle)
+        next_ms = clock_earlier(next_ms, quiet_ms);
+    next_ms = clock_earlier(next_ms, begin_entries(reader, now_ms));
+    if (!api_health_is_failing(&reader->health) || reader->by_key == NULL)
+        next_ms = clock_earlier(next_ms, begin_watches(reader, now_ms));
+    if (api_health_is_failing(&reader->health) && now_ms < reader->health.resume_ms)
+        next_ms = clock_earlier(next_ms, reader->health.resume_ms); /* none could be begun */
+    return clock_earlier(next_ms, late_ms(reader));
 }
 
 /* ---- what is followed ---- */
@@ -417,54 +550,75 @@ int64_t object_reader_begin_due(struct object_reader *reader)
 struct informer_entry *object_reader_entry(struct object_reader *reader, enum api_object_kind kind,
                                            const char *namespace, const char *name)
 {
-    struct informer_entry *entry = informer_entries_find(&reader->entries, kind, namespace, name);
+    struct informer_entry *entry = find(reader, kind, namespace, name);
     if (entry != NULL)
         return entry;
-    entry = informer_entries_add(&reader->entries, kind, namespace, name);
-    entry->backoff_ms = FIRST_BACKOFF_MS;
-    if (api_object_is_of_keda(kind))
-        object_watches_add_kind(&reader->watches, kind);
-    else if (kind != OBJECT_HPA && /* there is no right to watch it */
-             namespace_shares_watch(&reader->entries.shares, &entry->turn))
-        entry->watch = object_watches_add(&reader->watches, kind, namespace, name, entry);
+    entry = memory_new(sizeof(*entry));
+    entry->kind = kind;
+    entry->namespace = text_copy(namespace);
+    entry->name = text_copy(name);
+    entry->key = key_of(kind, namespace, name);
+    entry->path = api_object_path(kind, namespace, name);
+    HASH_ADD_KEYPTR(hh, reader->by_key, entry->key, strlen(entry->key), entry);
+    DL_PREPEND(reader->unread, entry);
+    if (kind == OBJECT_HPA) /* there is no right to watch it */
+        return entry;
+    if (api_object_is_of_keda(kind)) {
+        if (reader->of_kind[kind] == NULL)
+            reader->of_kind[kind] = add_watch(reader, kind, NULL, NULL);
+    } else if (reader->watches < OBJECT_READER_MAX_WATCHES) {
+        entry->watch = add_watch(reader, kind, namespace, name);
+        entry->watch->user = entry;
+    }
     return entry;
 }
 
 void object_reader_drop(struct object_reader *reader, struct informer_entry *entry)
 {
     end_request(reader, entry);
-    object_watches_drop(entry->watch);
-    informer_entries_drop(&reader->entries, entry);
+    drop_watch(reader, entry->watch);
+    if (entry->sent_ms == 0)
+        DL_DELETE(reader->unread, entry);
+    due_queue_remove(&reader->due, &entry->due);
+    if (entry->has_changed)
+        DL_DELETE2(reader->changed, entry, prev_changed, next_changed);
+    reader->bytes -= entry->object == NULL ? 0 : entry->object->bytes;
+    api_object_free(entry->object);
+    set_failure(reader, entry, &(struct error){0});
+    HASH_DELETE(hh, reader->by_key, entry);
+    free(entry->seen);
+    free(entry->key);
+    free(entry->path);
+    free(entry->namespace);
+    free(entry->name);
+    free(entry);
 }
 
 void object_reader_init(struct object_reader *reader)
 {
-    api_health_init(&reader->health);
-    reader->replies.max = NAMESPACE_SHARES_MAX_REPLIES;
+    reader->replies.max = OBJECT_READER_MAX_REPLIES;
     reader->multi = curl_multi_init();
     curl_multi_setopt(reader->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    const struct object_watches_owner owner = {
+    reader->watch_owner = (struct api_watch_owner){
         .multi = reader->multi,
-        .replies = &reader->replies,
         .api = reader->api,
-        .health = &reader->health,
-        .changed = take_watch_event,
+        .replies = &reader->replies,
+        .changed = take_event,
         .live_changed = follow_live,
-        .answered = answer_api,
-        .ended = count_request,
-        .failed = fail_api,
         .context = reader,
     };
-    object_watches_init(&reader->watches, &owner);
 }
 
 void object_reader_end(struct object_reader *reader)
 {
-    object_watches_done(&reader->watches);
+    for (size_t kind = 0; kind < OBJECT_KINDS; kind++)
+        drop_watch(reader, reader->of_kind[kind]);
 }
 
 void object_reader_done(struct object_reader *reader)
 {
     curl_multi_cleanup(reader->multi);
+    due_queue_done(&reader->due);
+    due_queue_done(&reader->due_watches);
     api_health_done(&reader->health);
 }
