@@ -23,6 +23,7 @@
 #include "daemon/worker_pages.h"
 #include "kubernetes/api/api.h"
 #include "kubernetes/informer/informer.h"
+#include "kubernetes/workers/replica_views.h"
 #include "measure/engine.h"
 #include "scale/table/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -53,6 +54,7 @@ struct parts {
 
     struct informer *informer; /* with --kubernetes, as the next one */
     struct credentials_feed *credentials;
+    struct replica_views *replicas; /* with --kubernetes-hpa, for pages */
     struct worker_pages *workers;
 
     struct peer_values *peer_values; /* with --peers, as the next two */
@@ -188,6 +190,7 @@ static void free_parts(struct parts *parts)
     peers_service_free(parts->peers_service);
     peer_values_free(parts->peer_values);
     loop_calls_free(parts->loop_calls);
+    replica_views_free(parts->replicas);
     credentials_feed_free(parts->credentials);
     informer_free(parts->informer);
     cluster_authentications_free(parts->cluster_authentications);
@@ -227,6 +230,8 @@ static bool make_informer(const struct serve_flags *flags, struct parts *parts, 
     parts->informer = informer_new(&api);
     parts->credentials = credentials_feed_new(parts->informer, flags->kubernetes_cluster_namespace,
                                               flags->kubernetes_hpa);
+    if (flags->http != NULL && flags->kubernetes_hpa)
+        parts->replicas = replica_views_new(parts->informer);
     return true;
 }
 
@@ -245,9 +250,7 @@ static bool start(const struct serve_flags *flags, struct parts *parts, struct e
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
     if (!make_informer(flags, parts, error) ||
-        !worker_pages_new(&flags->workers,
-                          flags->http != NULL && flags->kubernetes && flags->kubernetes_hpa,
-                          &parts->workers, error) ||
+        !worker_pages_new(&flags->workers, parts->replicas, &parts->workers, error) ||
         !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
                                        &parts->cluster_authentications, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))

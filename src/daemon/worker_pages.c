@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/kubernetes_name.h"
+#include "kubernetes/workers/replica_views.h"
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/content/web_json.h"
 #include "web/http/page.h"
@@ -27,35 +28,26 @@ struct worker_pages {
     const struct option_list *namespaces;
     struct trigger_walk *walk;
     struct worker_monitor *monitor; /* NULL: there are no namespaces */
-    struct worker_monitor *hpas;    /* NULL: they are not read */
+    struct replica_views *replicas; /* NULL: HPAs are not read */
     /* All objects, for worker_pages_count(). Only the HTTP server's thread uses what follows. */
     struct found_objects counted;
     bool has_counted;     /* a search has finished */
     int64_t search_at_ms; /* when the next one is due */
 };
 
-static bool start(const char *flag, enum worker_monitor_kind kind,
-                  struct worker_monitor **ret_reader, struct error *error)
-{
-    struct kubernetes_api api;
-    if (!kubernetes_api_find(flag, &api, error))
-        return false;
-    *ret_reader = worker_monitor_start(kind, &api);
-    return true;
-}
-
-bool worker_pages_new(const struct option_list *namespaces, bool reads_hpas,
+bool worker_pages_new(const struct option_list *namespaces, struct replica_views *replicas,
                       struct worker_pages **ret_workers, struct error *error)
 {
-    if (namespaces->count == 0 && !reads_hpas)
+    struct kubernetes_api api;
+    if (namespaces->count == 0 && replicas == NULL)
         return true;
+    if (namespaces->count > 0 && !kubernetes_api_find("--workers", &api, error))
+        return false;
     struct worker_pages *workers = memory_new(sizeof(*workers));
     workers->namespaces = namespaces;
-    if ((namespaces->count > 0 && !start("--workers", WORKER_PODS, &workers->monitor, error)) ||
-        (reads_hpas && !start("--kubernetes-hpa", WORKER_HPAS, &workers->hpas, error))) {
-        worker_pages_free(workers);
-        return false;
-    }
+    workers->replicas = replicas;
+    if (namespaces->count > 0)
+        workers->monitor = worker_monitor_start(&api);
     *ret_workers = workers;
     return true;
 }
@@ -67,7 +59,7 @@ bool worker_pages_have_pods(const struct worker_pages *workers)
 
 bool worker_pages_have_hpas(const struct worker_pages *workers)
 {
-    return workers != NULL && workers->hpas != NULL;
+    return workers != NULL && workers->replicas != NULL;
 }
 
 void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *walk)
@@ -90,7 +82,6 @@ void worker_pages_free(struct worker_pages *workers)
     if (workers == NULL)
         return;
     worker_monitor_stop(workers->monitor);
-    worker_monitor_stop(workers->hpas);
     found_objects_done(&workers->counted);
     free(workers);
 }
@@ -329,13 +320,15 @@ void worker_pages_list(void *context, const struct page_request *request,
         trigger_walk_refuse_busy(response);
 }
 
-static void add_replicas(void *context, const struct worker_view *view)
+static void add_replicas(void *context, const struct replica_view *view)
 {
     json_t *object = context;
     bool is_read = view->read_ms != 0;
-    web_json_set(object, "hpa", web_json_text(view->list->target));
+    _cleanup_(memory_free) char *hpa =
+        view->hpa == NULL ? NULL : text_format("HPA %s", view->hpa);
+    web_json_set(object, "hpa", web_json_text(hpa));
     web_json_set(object, "replicas",
-                 is_read ? json_integer((json_int_t)view->list->replicas) : json_null());
+                 is_read ? json_integer((json_int_t)view->replicas) : json_null());
     web_json_set(object, "secondsAgo",
                  is_read ? web_json_seconds(clock_now_ms() - view->read_ms) : json_null());
     web_json_set(object, "error", error_json(view->error));
@@ -365,8 +358,8 @@ void worker_pages_replicas(void *context, const struct page_request *request,
         trigger_walk_refuse_busy(response);
     else if (search.objects.count == 0)
         trigger_walk_refuse_unknown_object(response);
-    else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
-                                  object))
+    else if (!replica_views_view(workers->replicas, request->below[0], request->below[1],
+                                 add_replicas, object))
         web_json_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
     else
         web_json_respond(response, object);

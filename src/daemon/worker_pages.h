@@ -25,9 +25,11 @@
 
 struct worker_pages;
 
-/* Fails outside of a pod. The namespaces, of workers, are borrowed; without one, and without HPAs,
- * `*ret_workers` stays NULL. */
-bool worker_pages_new(const struct option_list *namespaces, bool reads_hpas,
+struct replica_views;
+
+/* Fails outside of a pod. The namespaces, of workers, are borrowed, as is what reads HPAs, or NULL;
+ * without both `*ret_workers` stays NULL. */
+bool worker_pages_new(const struct option_list *namespaces, struct replica_views *replicas,
                       struct worker_pages **ret_workers, struct error *error);
 
 /* NULL: false, as where there is no namespace. */

@@ -21,12 +21,9 @@ bool __wrap_kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api
     return true;
 }
 
-struct worker_monitor *__wrap_worker_monitor_start(enum worker_monitor_kind kind,
-                                                   struct kubernetes_api *api);
-struct worker_monitor *__wrap_worker_monitor_start(enum worker_monitor_kind kind,
-                                                   struct kubernetes_api *api)
+struct worker_monitor *__wrap_worker_monitor_start(struct kubernetes_api *api);
+struct worker_monitor *__wrap_worker_monitor_start(struct kubernetes_api *api)
 {
-    (void)kind;
     return (struct worker_monitor *)api; /* not NULL */
 }
 
@@ -71,7 +68,7 @@ static struct worker_pages *workers_of(struct fake_loop *loop)
     static const struct option_list namespaces = {.items = items, .count = 1};
     _cleanup_(error_done) struct error error = {0};
     struct worker_pages *workers = NULL;
-    assert_true(worker_pages_new(&namespaces, false, &workers, &error));
+    assert_true(worker_pages_new(&namespaces, NULL, &workers, &error));
     worker_pages_set_walk(workers, walk_of_triggers(loop));
     later_ms = 0;
     return workers;

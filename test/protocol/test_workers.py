@@ -174,6 +174,42 @@ def test_a_namespace_of_a_call_is_no_way_to_other_objects(folder, api):
     assert not [path for path, _query in api.requests if "secrets" in path]
 
 
+def test_the_replicas_of_an_hpa_are_read_while_somebody_looks(folder, api):
+    """Each 3 s, and its ScaledObject not as often: --kubernetes has that."""
+    metadata = {"scaler": "redis", "connectionName": "none", "listName": "jobs", "listLength": "1"}
+    api.hpa = {"status": {"currentReplicas": 3, "desiredReplicas": 7}}
+    with PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--kubernetes", "--kubernetes-hpa"]) as server:
+        with Client(server.port) as client, pytest.raises(Exception, match="none"):
+            client.is_active(metadata, name="orders", namespace="shop")
+
+        def replicas():
+            return get(server, "/api/replicas/shop/orders").json()
+
+        def requests_of(word):
+            return sum(path.endswith(word) for path, _query in list(api.requests))
+
+        found = wait_until(lambda: (found := replicas())["replicas"] is not None and found, SECONDS, "the replicas")
+        assert found == {"hpa": "HPA keda-hpa-orders", "replicas": 3, "secondsAgo": found["secondsAgo"], "error": None}
+        api.hpa = {"status": {"desiredReplicas": 7}}  # it counts none
+        wait_until(lambda: replicas()["replicas"] == 0, SECONDS, "the next reading")
+        hpas, objects_read, began = requests_of("/keda-hpa-orders"), requests_of("/scaledobjects/orders"), time.monotonic()
+        while time.monotonic() - began < 9:
+            assert replicas()["secondsAgo"] < 6
+            time.sleep(0.2)
+        assert 2 <= requests_of("/keda-hpa-orders") - hpas <= 4 and requests_of("/scaledobjects/orders") - objects_read <= 1
+        api.hpa = {}
+        found = wait_until(lambda: (found := replicas())["error"] and found, SECONDS, "it has no status")
+        assert "the HPA has no status yet" in found["error"] and found["replicas"] == 0
+        time.sleep(12)  # nobody looks
+        hpas = requests_of("/keda-hpa-orders")
+        api.hpa = {"status": {"desiredReplicas": 7}}
+        time.sleep(8)
+        assert requests_of("/keda-hpa-orders") - hpas <= 2  # what failed is read again by itself
+        hpas = requests_of("/keda-hpa-orders")
+        time.sleep(6)
+        assert requests_of("/keda-hpa-orders") == hpas
+
+
 def test_without_a_right_there_is_an_error_and_what_was_known_stays(server, api, redis):
     call_for(server, redis, "orders")
     read(server, "orders")

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     MAX_TREE_BYTES = 8 << 20,
@@ -192,8 +193,6 @@ static bool read_triggers(const json_t *spec, struct api_object *object, struct 
     return true;
 }
 
-/* A formula of scalingModifiers makes another value of a trigger's: its replicas are not those of
- * the HPA. */
 static void read_hpa_of(const json_t *spec, const json_t *status, struct api_object *object)
 {
     const json_t *advanced = json_object_get(spec, "advanced");
@@ -205,19 +204,20 @@ static void read_hpa_of(const json_t *spec, const json_t *status, struct api_obj
     bool is_valid = json_is_integer(seconds) && json_integer_value(seconds) >= 0 &&
                     json_integer_value(seconds) <= LONGEST_WINDOW_S;
     object->down_window_ms = is_valid ? json_integer_value(seconds) * 1000 : -1;
-    if ((formula == NULL || formula[0] == '\0') && is_plain(name))
+    object->has_formula = formula != NULL && formula[0] != '\0';
+    if (is_plain(name))
         object->hpa = text_copy(json_string_value(name));
 }
 
 /* Pods that died or are not there yet count: they are wanted. */
 static bool read_replicas(const json_t *status, struct api_object *object, struct error *error)
 {
-    int64_t current = json_integer_value(json_object_get(status, "currentReplicas"));
+    /* It is left out where it is 0; without desiredReplicas there is no status yet. */
     const json_t *desired = json_object_get(status, "desiredReplicas");
     if (!json_is_integer(desired))
-        return error_unavailable(error, "unexpected reply: the HPA has no status yet");
-    object->replicas =
-        current > json_integer_value(desired) ? current : json_integer_value(desired);
+        return error_unavailable(error, "the HPA has no status yet");
+    object->current_replicas = json_integer_value(json_object_get(status, "currentReplicas"));
+    object->replicas = MAX(object->current_replicas, json_integer_value(desired));
     return true;
 }
 

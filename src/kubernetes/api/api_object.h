@@ -52,8 +52,10 @@ struct api_object {
     struct api_object_trigger *triggers;
     size_t triggers_count;
     int64_t down_window_ms; /* of a ScaledObject: its scaleDown.stabilizationWindowSeconds, or -1 */
-    char *hpa;              /* ... the HPA of its metrics; NULL: none, or a formula is between */
+    char *hpa;              /* ... the HPA that KEDA has made of it; NULL: none yet */
+    bool has_formula;       /* ... scalingModifiers make another value of a trigger's */
     int64_t replicas;       /* that an HPA has or wants, the larger one */
+    int64_t current_replicas; /* ... that it has */
     struct api_object_parameter *parameters;
     size_t parameters_count;
     char *unsupported;         /* of an authentication as a whole ("podIdentity"), or NULL */

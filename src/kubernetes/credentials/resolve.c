@@ -130,7 +130,8 @@ static void read_hpa(struct resolution *resolution, const struct api_object *sca
 {
     const char *namespace = resolution->call->namespace;
     resolution->hpa.down_window_ms = scaled->down_window_ms;
-    if (!resolution->call->reads_hpa || scaled->hpa == NULL ||
+    /* A formula makes another value of the trigger's: its replicas are not those of the HPA. */
+    if (!resolution->call->reads_hpa || scaled->has_formula ||
         !kubernetes_name_is_valid(scaled->hpa))
         return;
     struct resolve_found found =

@@ -93,35 +93,6 @@ bool worker_target_parse(struct text reply, const char *namespace, char **ret_pa
     return true;
 }
 
-bool worker_hpa_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
-                      struct error *error)
-{
-    _cleanup_(json_done) json_t *object = load(text_of(reply), error);
-    if (object == NULL)
-        return false;
-    const char *name = string_of(json_object_get(object, "status"), "hpaName");
-    if (!kubernetes_name_is_valid(name))
-        return error_unavailable(error, "KEDA has made no HPA for the ScaledObject yet");
-    *ret_path = text_format("/apis/autoscaling/v2/namespaces/%s/horizontalpodautoscalers/%s",
-                            namespace, name);
-    *ret_name = text_format("HPA %s", name);
-    return true;
-}
-
-bool worker_replicas_parse(struct text reply, int64_t *ret_replicas, struct error *error)
-{
-    _cleanup_(json_done) json_t *hpa = load(text_of(reply), error);
-    if (hpa == NULL)
-        return false;
-    const json_t *status = json_object_get(hpa, "status");
-    const json_t *current = json_object_get(status, "currentReplicas");
-    /* It is left out where it is 0; without desiredReplicas there is no status yet. */
-    if (!json_is_integer(json_object_get(status, "desiredReplicas")))
-        return error_unavailable(error, "the HPA has no status yet");
-    *ret_replicas = json_integer_value(current);
-    return true;
-}
-
 bool worker_selector_parse(struct text reply, char **ret_selector, struct error *error)
 {
     _cleanup_(json_done) json_t *scale = load(text_of(reply), error);

@@ -41,7 +41,6 @@ struct worker_list {
     struct worker *items;
     size_t count;
     bool has_more;            /* than WORKERS_MAX */
-    int64_t replicas;         /* instead of items: that the HPA `target` counts */
     struct error usage_error; /* why CPU and memory are not known */
 };
 
@@ -51,14 +50,6 @@ void worker_list_done(struct worker_list *list);
  * caller frees both. */
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error);
-
-/* Where the HPA of a ScaledObject is: its path in the API, and its name for people. The caller
- * frees both. */
-bool worker_hpa_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
-                      struct error *error);
-
-/* The replicas that an HPA counts now. */
-bool worker_replicas_parse(struct text reply, int64_t *ret_replicas, struct error *error);
 
 /* The label selector of a Scale. The caller frees it. */
 bool worker_selector_parse(struct text reply, char **ret_selector, struct error *error);

@@ -55,7 +55,6 @@ struct pod_scrape {
 };
 
 struct worker_monitor {
-    enum worker_monitor_kind kind;
     struct kubernetes_api api;
     pthread_t thread;
     pthread_mutex_t lock; /* never held across I/O */
@@ -287,26 +286,11 @@ static bool read_object(struct worker_monitor *monitor, struct worker_object *ob
     return true;
 }
 
-static bool read_hpa(struct worker_monitor *monitor, const struct worker_object *object,
-                     struct worker_list *ret_list, struct error *error)
-{
-    _cleanup_(text_done) struct text found = {0};
-    _cleanup_(text_done) struct text hpa = {0};
-    _cleanup_(memory_free) char *hpa_path = NULL;
-    _cleanup_(memory_free) char *path = text_format(
-        "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
-    return get(monitor, path, MAX_LIST_BYTES, &found, error) == OK &&
-           worker_hpa_parse(found, object->namespace, &hpa_path, &ret_list->target, error) &&
-           get(monitor, hpa_path, MAX_LIST_BYTES, &hpa, error) == OK &&
-           worker_replicas_parse(hpa, &ret_list->replicas, error);
-}
-
 static void update_object(struct worker_monitor *monitor, struct worker_object *object)
 {
     struct worker_list list = {0};
     struct error error = {0};
-    bool is_read = monitor->kind == WORKER_HPAS ? read_hpa(monitor, object, &list, &error)
-                                                : read_object(monitor, object, &list, &error);
+    bool is_read = read_object(monitor, object, &list, &error);
     int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&monitor->lock);
     if (is_read) {
@@ -416,11 +400,9 @@ static void *monitor_thread(void *argument)
     }
 }
 
-struct worker_monitor *worker_monitor_start(enum worker_monitor_kind kind,
-                                            struct kubernetes_api *api)
+struct worker_monitor *worker_monitor_start(struct kubernetes_api *api)
 {
     struct worker_monitor *monitor = memory_new(sizeof(*monitor));
-    monitor->kind = kind;
     monitor->api = *api;
     *api = (struct kubernetes_api){0};
     pthread_mutex_init(&monitor->lock, NULL);

@@ -25,14 +25,10 @@
 
 enum { WORKER_OBJECTS_MAX = 200 };
 
-/* Of HPAs only how many replicas they count is read: lists have no items. */
-enum worker_monitor_kind { WORKER_PODS, WORKER_HPAS };
-
 struct worker_monitor;
 
 /* Takes the API. */
-struct worker_monitor *worker_monitor_start(enum worker_monitor_kind kind,
-                                            struct kubernetes_api *api);
+struct worker_monitor *worker_monitor_start(struct kubernetes_api *api);
 void worker_monitor_stop(struct worker_monitor *monitor); /* NULL is harmless */
 
 /* What is known of an object's workers. */

@@ -109,9 +109,10 @@ class Api(Peer):
             return 403, {"message": "pods is forbidden"}
         selector = query.get("labelSelector")
         if path == "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders":
-            return 200, {"spec": {"scaleTargetRef": {"name": "orders"}}, "status": {"scaleTargetGVKR": TARGET, "hpaName": "keda-hpa-orders"}}
+            return 200, {"metadata": {"namespace": "shop", "name": "orders"}, "spec": {"scaleTargetRef": {"name": "orders"}, "triggers": []},
+                         "status": {"scaleTargetGVKR": TARGET, "hpaName": "keda-hpa-orders"}}
         if path == "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-orders":
-            return 200, self.hpa
+            return 200, {"metadata": {"namespace": "shop", "name": "keda-hpa-orders"}, **self.hpa}
         if path == "/apis/apps/v1/namespaces/shop/deployments/orders/scale":
             return 200, {"status": {"selector": "app=orders,tier in (back)"}}
         if path == "/api/v1/namespaces/shop/pods":
