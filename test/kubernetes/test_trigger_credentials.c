@@ -119,12 +119,12 @@ static void a_turn_takes_no_longer_however_many_triggers_there_are(void **state)
             .informer = &informer, .changed = changed, .context = &delivered});
     for (int i = 0; i < TRIGGERS; i++) {
         _cleanup_(memory_free) char *key = text_format("key%d", i);
-        const struct trigger_need need = {.key = key,
-                                          .key_length = strlen(key),
-                                          .namespace = "shop",
-                                          .name = "o",
-                                          .table = table};
-        trigger_credentials_add(all, &need);
+        const struct trigger_need one = {.key = key,
+                                         .key_length = strlen(key),
+                                         .namespace = "shop",
+                                         .name = "o",
+                                         .table = table};
+        trigger_credentials_add(all, &one);
     }
     int64_t next_ms = 0;
     for (int i = 0; i < 2; i++) /* should the first be over at once, as the machine is busy */
@@ -179,15 +179,16 @@ static bool take(void *context, const char *key, size_t length, struct credentia
     return has_memory;
 }
 
+static const struct option credentials_table[] = {
+    {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING},
+    {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING},
+    {0}};
+static const struct option_entry call_entry = {"queue", "new"};
+static const struct trigger_need need = {"key", 3, "shop", "orders", &call_entry, 1, credentials_table};
+
 /* A call says that it has the queue "new"; the object has `queue`. */
 static void begin(struct trigger *trigger, const char *json)
 {
-    static const struct option table[] = {
-        {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING},
-        {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING},
-        {0}};
-    static const struct option_entry entry = {"queue", "new"};
-    static const struct trigger_need need = {"key", 3, "shop", "orders", &entry, 1, table};
     *trigger = (struct trigger){0};
     set_object(&trigger->informer, OBJECT_SCALED_OBJECT, json);
     set_object(&trigger->informer, OBJECT_SCALED_JOB, NULL);
@@ -373,6 +374,48 @@ static void a_secret_that_needs_less_memory_again_reaches_its_trigger(void **sta
     end(&trigger);
 }
 
+/* The thread may be busy for seconds, and a trigger be called for, dropped and refused meanwhile. */
+static void what_was_sent_of_a_trigger_is_one_message(void **state)
+{
+    (void)state;
+    enum { TIMES = 1000 };
+    struct trigger trigger;
+    begin(&trigger, SCALED("new"));
+    trigger_credentials_remove(trigger.all, "key", 3); /* nobody ever knew of it */
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 0);
+    assert_null(trigger.informer.user);
+
+    for (int i = 0; i < TIMES; i++) {
+        trigger_credentials_remove(trigger.all, "key", 3);
+        trigger_credentials_add(trigger.all, &need);
+    }
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 1);
+    for (int i = 0; i < TIMES; i++)
+        trigger_credentials_refresh(trigger.all, "key", 3);
+    take_turn(&trigger);
+    assert_int_equal(trigger.informer.wanted, 2); /* the ScaledObject, and perhaps a ScaledJob */
+
+    trigger_credentials_refresh(trigger.all, "key", 3);
+    for (int i = 0; i < TIMES; i++) { /* known, and another one in its place in the end */
+        trigger_credentials_remove(trigger.all, "key", 3);
+        trigger_credentials_add(trigger.all, &need);
+    }
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 2);
+    assert_int_equal(counted(&trigger, CREDENTIALS_VERIFIED), 1);
+    trigger_credentials_add(trigger.all, &need);
+    trigger_credentials_remove(trigger.all, "other", 5);
+    trigger_credentials_refresh(trigger.all, "key", 3);
+    trigger_credentials_remove(trigger.all, "key", 3);
+    trigger_credentials_remove(trigger.all, "key", 3);
+    take_turn(&trigger);
+    assert_int_equal(counted(&trigger, CREDENTIALS_VERIFIED), 0);
+    trigger_credentials_add(trigger.all, &need); /* freed */
+    end(&trigger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_new_call_waits_2_s_at_most_for_an_api_that_is_slow),
         cmocka_unit_test(a_call_of_no_trigger_is_denied_once_its_object_was_read_again),
         cmocka_unit_test(a_secret_that_needs_less_memory_again_reaches_its_trigger),
+        cmocka_unit_test(what_was_sent_of_a_trigger_is_one_message),
         cmocka_unit_test(a_turn_takes_no_longer_however_many_triggers_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kubernetes/credentials/resolve.h"
-#include "kubernetes/informer/message_queue.h"
+#include "kubernetes/informer/due_queue.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -48,22 +48,31 @@ struct need {
     bool is_uncertain;   /* news were not taken since: the trigger may have others, or none */
     int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
     int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
-    int64_t due_ms;      /* to be resolved again; CLOCK_NEVER: not by itself */
-    bool is_due_listed, is_ready;
+    struct due_item due; /* to be resolved again by itself, or in no queue */
+    bool is_ready;
     UT_hash_handle hh;
-    struct need *next, *prev;             /* utlist of those with a due_ms */
-    struct need *next_ready, *prev_ready; /* ... and of those to be resolved */
+    struct need *next, *prev; /* utlist of those to be resolved */
+};
+
+/* What the informer's thread does not know of a trigger yet. There is one for each, into which later
+ * ones are merged: a busy thread has no more of them than there are triggers. */
+struct message {
+    char *key;
+    size_t key_length;
+    bool refreshes, removes;
+    struct need *added; /* after that; NULL: none */
+    UT_hash_handle hh;
 };
 
 struct trigger_credentials {
     struct trigger_credentials_settings settings;
     struct informer_handler handler;
-    struct message_queue messages; /* the content is a need */
     pthread_mutex_t lock;
-    struct trigger_credentials_stats stats; /* guarded */
+    struct trigger_credentials_stats stats; /* guarded, as the next one */
+    struct message *messages; /* by key, in the order in which their first was sent */
 
     struct need *needs; /* the rest is the informer's thread's */
-    struct need *due_needs;
+    struct due_queue due;
     struct need *ready; /* those to be resolved, first in, first out */
     struct {
         const struct option *table;
@@ -84,23 +93,12 @@ static void free_used(struct trigger_credentials *all, struct used_object *used)
     }
 }
 
-static void set_due(struct trigger_credentials *all, struct need *need, int64_t due_ms)
-{
-    bool is_listed = due_ms != CLOCK_NEVER;
-    need->due_ms = due_ms;
-    if (is_listed && !need->is_due_listed)
-        DL_APPEND(all->due_needs, need);
-    if (!is_listed && need->is_due_listed)
-        DL_DELETE(all->due_needs, need);
-    need->is_due_listed = is_listed;
-}
-
 static void set_ready(struct trigger_credentials *all, struct need *need, bool is_ready)
 {
     if (is_ready && !need->is_ready)
-        DL_APPEND2(all->ready, need, prev_ready, next_ready);
+        DL_APPEND(all->ready, need);
     if (!is_ready && need->is_ready)
-        DL_DELETE2(all->ready, need, prev_ready, next_ready);
+        DL_DELETE(all->ready, need);
     need->is_ready = is_ready;
 }
 
@@ -133,7 +131,7 @@ static void need_free(struct need *need)
 static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count_delivered(all, need, -1);
-    set_due(all, need, CLOCK_NEVER);
+    due_queue_remove(&all->due, &need->due);
     set_ready(all, need, false);
     HASH_DELETE(hh, all->needs, need);
     free_used(all, need->used);
@@ -180,7 +178,7 @@ static void deliver_need(struct trigger_credentials *all, struct need *need,
                                             credentials_share(credentials), hpa);
     if (need->is_uncertain) {
         credentials_free(credentials);
-        set_due(all, need, clock_now_ms() + REDELIVER_MS);
+        due_queue_set(&all->due, &need->due, clock_now_ms() + REDELIVER_MS);
         return;
     }
     count_delivered(all, need, -1);
@@ -255,7 +253,7 @@ static bool refusal_must_wait(struct trigger_credentials *all, struct need *need
     if (is_verified(need))
         return true;
     if (now_ms < need->added_ms + FRESH_MS) {
-        set_due(all, need, need->added_ms + FRESH_MS);
+        due_queue_set(&all->due, &need->due, need->added_ms + FRESH_MS);
         return true;
     }
     error_prefix(&credentials->failure,
@@ -278,7 +276,7 @@ static bool is_still_valid(struct trigger_credentials *all, struct need *need, b
         need->replaced_ms = now_ms;
     if (now_ms >= need->replaced_ms + REPLACED_MS)
         return false;
-    set_due(all, need, need->replaced_ms + REPLACED_MS);
+    due_queue_set(&all->due, &need->due, need->replaced_ms + REPLACED_MS);
     return true;
 }
 
@@ -299,7 +297,7 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
     struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
     need->was_there |= resolved.has_trigger;
-    set_due(all, need, CLOCK_NEVER);
+    due_queue_remove(&all->due, &need->due);
     if (is_still_valid(all, need, resolved.is_mismatch, now_ms)) {
         /* the trigger in its place has the same authentication as a rule */
         free_used(all, need->used);
@@ -323,50 +321,81 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
 
 /* ---- messages ---- */
 
-static void receive_need(void *context, struct queued_message *message)
+static void message_free(struct message *message)
 {
-    struct trigger_credentials *all = context;
+    if (message->added != NULL)
+        need_free(message->added);
+    free(message->key);
+    free(message);
+}
+
+/* With the lock. */
+static struct message *message_about(struct trigger_credentials *all, const char *key,
+                                     size_t length)
+{
+    struct message *message;
+    HASH_FIND(hh, all->messages, key, length, message);
+    if (message != NULL)
+        return message;
+    message = memory_new(sizeof(*message));
+    message->key = text_copy_bytes(key, length);
+    message->key_length = length;
+    HASH_ADD_KEYPTR(hh, all->messages, message->key, length, message);
+    return message;
+}
+
+static void take_message(struct trigger_credentials *all, struct message *message)
+{
     struct need *need;
     HASH_FIND(hh, all->needs, message->key, message->key_length, need);
-    if (message->kind == MESSAGE_REFRESH) {
+    if (message->refreshes && need != NULL) {
         /* all that it follows from: the object may name another authentication now */
         const struct used_object *used;
-        LL_FOREACH(need == NULL ? NULL : need->used, used)
+        LL_FOREACH(need->used, used)
             informer_want_fresh(all->settings.informer, &used->link);
-        return;
     }
-    if (need != NULL)
+    if (need != NULL && (message->removes || message->added != NULL))
         drop_need(all, need);
-    if (message->kind != MESSAGE_ADD)
+    if (message->added == NULL)
         return;
-    need = TAKE(message->content);
+    need = TAKE(message->added);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
     count_delivered(all, need, 1);
     set_ready(all, need, true);
 }
 
+static void take_messages(struct trigger_credentials *all)
+{
+    struct message *message;
+    struct message *next;
+    pthread_mutex_lock(&all->lock);
+    struct message *messages = TAKE(all->messages);
+    pthread_mutex_unlock(&all->lock);
+    HASH_ITER(hh, messages, message, next) {
+        HASH_DELETE(hh, messages, message);
+        take_message(all, message);
+        message_free(message);
+    }
+}
+
+/* ---- the informer's handler ---- */
+
 static void take_due(struct trigger_credentials *all)
 {
     int64_t now_ms = clock_now_ms();
-    struct need *need;
-    struct need *next;
-    DL_FOREACH_SAFE(all->due_needs, need, next) {
-        if (need->due_ms > now_ms)
-            continue;
-        set_due(all, need, CLOCK_NEVER);
-        set_ready(all, need, true);
+    struct due_item *due;
+    while ((due = due_queue_first(&all->due)) != NULL && due->due_ms <= now_ms) {
+        due_queue_remove(&all->due, due);
+        set_ready(all, (struct need *)((char *)due - offsetof(struct need, due)), true);
     }
 }
 
 static int64_t next_due_ms(const struct trigger_credentials *all)
 {
-    int64_t next_ms = CLOCK_NEVER;
-    const struct need *need;
+    const struct due_item *due = due_queue_first(&all->due);
     if (all->ready != NULL)
         return clock_now_ms();
-    DL_FOREACH(all->due_needs, need)
-        next_ms = clock_earlier(next_ms, need->due_ms);
-    return next_ms;
+    return due == NULL ? CLOCK_NEVER : due->due_ms;
 }
 
 static void resolve_ready(struct trigger_credentials *all)
@@ -379,8 +408,6 @@ static void resolve_ready(struct trigger_credentials *all)
     }
 }
 
-/* ---- the informer's handler ---- */
-
 static void take_change_of_need(void *context, void *user)
 {
     struct trigger_credentials *all = context;
@@ -391,7 +418,7 @@ static void take_change_of_need(void *context, void *user)
 static int64_t take_turn_of_needs(void *context)
 {
     struct trigger_credentials *all = context;
-    message_queue_receive(&all->messages, receive_need, all);
+    take_messages(all);
     take_due(all);
     resolve_ready(all);
     return next_due_ms(all);
@@ -406,14 +433,10 @@ static void end_needs(void *context)
         drop_need(all, need);
     for (size_t i = 0; i < MAX_RECENT; i++)
         credentials_free(all->recent[i].credentials);
+    due_queue_done(&all->due);
 }
 
 /* ---- from outside ---- */
-
-static void free_content(void *content)
-{
-    need_free(content);
-}
 
 struct trigger_credentials *
 trigger_credentials_new(const struct trigger_credentials_settings *settings)
@@ -422,7 +445,6 @@ trigger_credentials_new(const struct trigger_credentials_settings *settings)
     all->settings = *settings;
     all->handler =
         (struct informer_handler){take_change_of_need, take_turn_of_needs, end_needs, all};
-    message_queue_init(&all->messages, settings->informer, free_content);
     pthread_mutex_init(&all->lock, NULL);
     informer_add_handler(settings->informer, &all->handler);
     return all;
@@ -432,7 +454,12 @@ void trigger_credentials_free(struct trigger_credentials *all)
 {
     if (all == NULL)
         return;
-    message_queue_done(&all->messages);
+    struct message *message;
+    struct message *next;
+    HASH_ITER(hh, all->messages, message, next) {
+        HASH_DELETE(hh, all->messages, message);
+        message_free(message);
+    }
     pthread_mutex_destroy(&all->lock);
     free(all);
 }
@@ -449,23 +476,44 @@ void trigger_credentials_add(struct trigger_credentials *all, const struct trigg
         .count = need->count,
         .table = need->table,
         .added_ms = clock_now_ms(),
-        .due_ms = CLOCK_NEVER,
     };
     for (size_t i = 0; i < need->count; i++)
         added->entries[i] = (struct option_entry){text_copy(need->entries[i].key),
                                                   text_copy(need->entries[i].value)};
     api_object_sort(added->entries, added->count);
-    message_queue_send(&all->messages, MESSAGE_ADD, need->key, need->key_length, added);
+    pthread_mutex_lock(&all->lock);
+    struct message *message = message_about(all, need->key, need->key_length);
+    if (message->added != NULL)
+        need_free(message->added);
+    message->added = added;
+    pthread_mutex_unlock(&all->lock);
+    informer_wake(all->settings.informer);
 }
 
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length)
 {
-    message_queue_send(&all->messages, MESSAGE_REMOVE, key, length, NULL);
+    pthread_mutex_lock(&all->lock);
+    struct message *message = message_about(all, key, length);
+    bool was_known = message->removes || message->refreshes || message->added == NULL;
+    if (message->added != NULL)
+        need_free(TAKE(message->added));
+    message->removes = true;
+    if (!was_known) { /* what was added and removed before anybody knew of it was nothing */
+        HASH_DELETE(hh, all->messages, message);
+        message_free(message);
+    }
+    pthread_mutex_unlock(&all->lock);
+    informer_wake(all->settings.informer);
 }
 
 void trigger_credentials_refresh(struct trigger_credentials *all, const char *key, size_t length)
 {
-    message_queue_send(&all->messages, MESSAGE_REFRESH, key, length, NULL);
+    pthread_mutex_lock(&all->lock);
+    struct message *message = message_about(all, key, length);
+    if (message->added == NULL) /* what is added is read anyway */
+        message->refreshes = true;
+    pthread_mutex_unlock(&all->lock);
+    informer_wake(all->settings.informer);
 }
 
 void trigger_credentials_stats(struct trigger_credentials *all,
