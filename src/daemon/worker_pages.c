@@ -324,8 +324,7 @@ static void add_replicas(void *context, const struct replica_view *view)
 {
     json_t *object = context;
     bool is_read = view->read_ms != 0;
-    _cleanup_(memory_free) char *hpa =
-        view->hpa == NULL ? NULL : text_format("HPA %s", view->hpa);
+    _cleanup_(memory_free) char *hpa = view->hpa == NULL ? NULL : text_format("HPA %s", view->hpa);
     web_json_set(object, "hpa", web_json_text(hpa));
     web_json_set(object, "replicas",
                  is_read ? json_integer((json_int_t)view->replicas) : json_null());

@@ -135,8 +135,8 @@ static void unsent_begin(struct unsent *unsent, const char *name)
                                              .api = &unsent->api,
                                              .replies = &unsent->budget,
                                              .live_changed = ignore_live};
-    api_watch_init(&unsent->watch, &unsent->owner, OBJECT_SCALED_OBJECT, name == NULL ? NULL : "shop",
-                   name);
+    api_watch_init(&unsent->watch, &unsent->owner, OBJECT_SCALED_OBJECT,
+                   name == NULL ? NULL : "shop", name);
 }
 
 static void unsent_end(struct unsent *unsent)

@@ -9,8 +9,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <utlist.h>
+#include <cmocka.h>
 
 enum { HOUR_MS = 3600 * 1000, LONGEST_INTERVAL_MS = 400 * 1000, MINUTE_MS = 60 * 1000 };
 
@@ -19,7 +19,7 @@ struct watched_object {
     struct kubernetes_api api;
     struct object_reader reader;
     struct informer_entry *entry;
-    struct watched *watch;
+    struct object_watch *watch;
 };
 
 static void begin_reader(struct object_reader *reader, struct kubernetes_api *api)

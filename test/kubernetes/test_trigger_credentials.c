@@ -1,5 +1,5 @@
-/* How long a turn of the informer's thread takes, and how long what was known is valid; the informer and
- * the clock are played here. */
+/* How long a turn of the informer's thread takes, and how long what was known is valid; the
+ * informer and the clock are played here. */
 #include "kubernetes/credentials/trigger_credentials.h"
 
 #include "base/clock.h"
@@ -184,7 +184,8 @@ static const struct option credentials_table[] = {
     {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING},
     {0}};
 static const struct option_entry call_entry = {"queue", "new"};
-static const struct trigger_need need = {"key", 3, "shop", "orders", &call_entry, 1, credentials_table};
+static const struct trigger_need need = {"key",       3, "shop",           "orders",
+                                         &call_entry, 1, credentials_table};
 
 /* A call says that it has the queue "new"; the object has `queue`. */
 static void begin(struct trigger *trigger, const char *json)
@@ -374,7 +375,8 @@ static void a_secret_that_needs_less_memory_again_reaches_its_trigger(void **sta
     end(&trigger);
 }
 
-/* The thread may be busy for seconds, and a trigger be called for, dropped and refused meanwhile. */
+/* The thread may be busy for seconds, and a trigger be called for, dropped and refused meanwhile.
+ */
 static void what_was_sent_of_a_trigger_is_one_message(void **state)
 {
     (void)state;

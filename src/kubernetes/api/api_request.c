@@ -10,7 +10,12 @@
 #include <string.h>
 #include <sys/param.h>
 
-enum { LONGEST_MESSAGE = 300, MAX_STATUS_TREE = 1 << 20, LONGEST_RETRY_AFTER_S = 300, FIRST_WAIT_MS = 1000 };
+enum {
+    LONGEST_MESSAGE = 300,
+    MAX_STATUS_TREE = 1 << 20,
+    LONGEST_RETRY_AFTER_S = 300,
+    FIRST_WAIT_MS = 1000
+};
 
 static size_t receive(char *bytes, size_t size, size_t count, void *argument)
 {

@@ -65,8 +65,8 @@ bool api_request_is_refused_by_all(const struct api_request *request);
 /* Ends it, whether it is over or not. What is zero is harmless. */
 void api_request_end(struct api_request *request, CURLM *multi);
 
-/* The only back-off: of objects, of watches, and of the API as a whole. Start from {0}, which is also
- * what a success makes of it. */
+/* The only back-off: of objects, of watches, and of the API as a whole. Start from {0}, which is
+ * also what a success makes of it. */
 struct api_backoff {
     int64_t wait_ms; /* after the last failure; 0: there was none */
 };

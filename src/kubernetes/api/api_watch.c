@@ -252,7 +252,8 @@ void api_watch_retry(struct api_watch *watch)
 static bool begin_list(struct api_watch *watch, struct error *error)
 {
     _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
-    const struct api_request_settings get = {path, METADATA_LIST, API_WATCH_ANSWER_MS, LARGEST_LINE};
+    const struct api_request_settings get = {path, METADATA_LIST, API_WATCH_ANSWER_MS,
+                                             LARGEST_LINE};
     return api_request_begin(&watch->request, watch->owner->multi, watch->owner->api, &get, error);
 }
 

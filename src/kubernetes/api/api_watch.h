@@ -65,8 +65,8 @@ struct api_watch {
     bool is_live;
     int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
                          before may have changed unseen */
-    int64_t sent_ms; /* its request */
-    int64_t due_ms;  /* when the next one begins, while there is none */
+    int64_t sent_ms;  /* its request */
+    int64_t due_ms;   /* when the next one begins, while there is none */
     struct api_backoff backoff;
     int64_t not_before_ms; /* Retry-After of the last reply: the next request is not sent sooner */
     struct error mistake;

@@ -54,8 +54,8 @@ struct need {
     struct need *next, *prev; /* utlist of those to be resolved */
 };
 
-/* What the informer's thread does not know of a trigger yet. There is one for each, into which later
- * ones are merged: a busy thread has no more of them than there are triggers. */
+/* What the informer's thread does not know of a trigger yet. There is one for each, into which
+ * later ones are merged: a busy thread has no more of them than there are triggers. */
 struct message {
     char *key;
     size_t key_length;
@@ -69,7 +69,7 @@ struct trigger_credentials {
     struct informer_handler handler;
     pthread_mutex_t lock;
     struct trigger_credentials_stats stats; /* guarded, as the next one */
-    struct message *messages; /* by key, in the order in which their first was sent */
+    struct message *messages;               /* by key, in the order in which their first was sent */
 
     struct need *needs; /* the rest is the informer's thread's */
     struct due_queue due;

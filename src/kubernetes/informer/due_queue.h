@@ -26,7 +26,8 @@ void due_queue_done(struct due_queue *queue);
 
 /* It is in the queue from now on, until it is removed. */
 void due_queue_set(struct due_queue *queue, struct due_item *item, int64_t due_ms);
-void due_queue_remove(struct due_queue *queue, struct due_item *item); /* harmless if it is in none */
+void due_queue_remove(struct due_queue *queue,
+                      struct due_item *item); /* harmless if it is in none */
 
 struct due_item *due_queue_first(const struct due_queue *queue); /* NULL: it is empty */
 

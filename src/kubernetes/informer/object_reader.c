@@ -19,15 +19,15 @@ enum {
     WATCHED_INTERVAL_MS = 3600 * 1000,      /* should a watch ever miss something */
     CATCH_UP_MS_EACH = 2,            /* what a watch may have missed is read so much later each, */
     LONGEST_CATCH_UP_MS = 19 * 1000, /* ... and within this */
-    QUIET_MS = 10 * 1000, /* without an answer one object is read: is the API there? */
+    QUIET_MS = 10 * 1000,            /* without an answer one object is read: is the API there? */
     HPA_INTERVAL_MS =
         300 * 1000, /* it counts when it was read in an outage: it is wanted fresh then */
     REQUEST_TIMEOUT_MS = 5000,
     LARGEST_REPLY = 2 << 20,
-    MAX_ALIKE = 24,         /* of the requests in progress: has_room() */
-    MAX_NEW_WATCHES = 16,   /* that have not been answered yet */
-    BACKOFF_MS = 6000,      /* the longest where few fail, */
-    BACKOFF_MS_EACH = 20,   /* ... where many do, */
+    MAX_ALIKE = 24,                 /* of the requests in progress: has_room() */
+    MAX_NEW_WATCHES = 16,           /* that have not been answered yet */
+    BACKOFF_MS = 6000,              /* the longest where few fail, */
+    BACKOFF_MS_EACH = 20,           /* ... where many do, */
     LONGEST_BACKOFF_MS = 60 * 1000, /* ... and at all */
     IDLE_MS = 60 * 1000,
 };
@@ -43,7 +43,7 @@ static bool is_scaled(enum api_object_kind kind)
 static const struct api_watch *live_watch_of(const struct object_reader *reader,
                                              const struct informer_entry *entry)
 {
-    const struct watched *watched =
+    const struct object_watch *watched =
         entry->watch == NULL ? reader->of_kind[entry->kind] : entry->watch;
     return watched == NULL || !watched->watch.is_live ? NULL : &watched->watch;
 }
@@ -85,8 +85,7 @@ static void set_due_by(struct object_reader *reader, struct informer_entry *entr
 
 void object_reader_want_fresh(struct object_reader *reader, struct informer_entry *entry)
 {
-    set_due_by(reader, entry,
-               MAX(clock_now_ms(), entry->sent_ms + OBJECT_READER_MIN_INTERVAL_MS));
+    set_due_by(reader, entry, MAX(clock_now_ms(), entry->sent_ms + OBJECT_READER_MIN_INTERVAL_MS));
 }
 
 int64_t object_reader_longest_backoff_ms(size_t failing)
@@ -223,7 +222,7 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
         set_due_by(reader, entry, now_ms + interval_ms(reader, entry));
 }
 
-static void set_answered(struct object_reader *reader, struct watched *watched)
+static void set_answered(struct object_reader *reader, struct object_watch *watched)
 {
     DL_DELETE(reader->unanswered, watched);
     reader->unanswered_count--;
@@ -232,7 +231,7 @@ static void set_answered(struct object_reader *reader, struct watched *watched)
 static void follow_live(void *context, struct api_watch *watch, bool was_live)
 {
     struct object_reader *reader = context;
-    struct watched *watched = (struct watched *)watch;
+    struct object_watch *watched = (struct object_watch *)watch;
     struct informer_entry *entry;
     struct informer_entry *next;
     reader->live_watches += (size_t)watch->is_live - (size_t)was_live;
@@ -252,7 +251,7 @@ static void follow_live(void *context, struct api_watch *watch, bool was_live)
                 reschedule(reader, entry);
 }
 
-static void end_watch(struct object_reader *reader, struct watched *watched)
+static void end_watch(struct object_reader *reader, struct object_watch *watched)
 {
     _cleanup_(error_done) struct error error = {0};
     struct api_watch *watch = &watched->watch;
@@ -272,7 +271,7 @@ static void end_watch(struct object_reader *reader, struct watched *watched)
 
 static int64_t late_ms(const struct object_reader *reader)
 {
-    const struct watched *oldest = reader->unanswered;
+    const struct object_watch *oldest = reader->unanswered;
     return oldest == NULL ? CLOCK_NEVER : oldest->watch.sent_ms + API_WATCH_ANSWER_MS;
 }
 
@@ -281,7 +280,7 @@ static int64_t late_ms(const struct object_reader *reader)
 static void end_late_watches(struct object_reader *reader, int64_t now_ms)
 {
     while (late_ms(reader) <= now_ms) {
-        struct watched *watched = reader->unanswered;
+        struct object_watch *watched = reader->unanswered;
         if (watched->refused_ms == 0)
             watched->refused_ms = watched->watch.sent_ms;
         api_watch_give_up(&watched->watch);
@@ -296,7 +295,8 @@ static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
     while (reader->unanswered_count < MAX_NEW_WATCHES &&
            (due = due_queue_first(&reader->due_watches)) != NULL) {
         _cleanup_(error_done) struct error error = {0};
-        struct watched *watched = (struct watched *)((char *)due - offsetof(struct watched, due));
+        struct object_watch *watched =
+            (struct object_watch *)((char *)due - offsetof(struct object_watch, due));
         if (due->due_ms > now_ms)
             return due->due_ms;
         if (api_watch_begin(&watched->watch, &error)) {
@@ -311,17 +311,17 @@ static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
     return CLOCK_NEVER;
 }
 
-static struct watched *add_watch(struct object_reader *reader, enum api_object_kind kind,
-                                 const char *namespace, const char *name)
+static struct object_watch *add_watch(struct object_reader *reader, enum api_object_kind kind,
+                                      const char *namespace, const char *name)
 {
-    struct watched *watched = memory_new(sizeof(*watched));
+    struct object_watch *watched = memory_new(sizeof(*watched));
     api_watch_init(&watched->watch, &reader->watch_owner, kind, namespace, name);
     due_queue_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
     reader->watches++;
     return watched;
 }
 
-static void drop_watch(struct object_reader *reader, struct watched *watched)
+static void drop_watch(struct object_reader *reader, struct object_watch *watched)
 {
     if (watched == NULL)
         return;
@@ -458,7 +458,7 @@ void object_reader_take_replies(struct object_reader *reader)
         if (place < reader->requests)
             end_entry(reader, reader->sent[place]);
         else
-            end_watch(reader, (struct watched *)request);
+            end_watch(reader, (struct object_watch *)request);
     }
 }
 
@@ -503,13 +503,14 @@ static int64_t begin_entries(struct object_reader *reader, int64_t now_ms)
     while (has_room(reader, false) && (due = due_queue_first(&reader->due)) != NULL) {
         if (due->due_ms > now_ms)
             return due->due_ms;
-        begin(reader, (struct informer_entry *)((char *)due - offsetof(struct informer_entry, due)));
+        begin(reader,
+              (struct informer_entry *)((char *)due - offsetof(struct informer_entry, due)));
     }
     return CLOCK_NEVER;
 }
 
-/* One object, whether it is due or not, shows whether the API answers: each in turn, but first those
- * that were not refused, as others may be for ever (api_health_is_refused_alone()). */
+/* One object, whether it is due or not, shows whether the API answers: each in turn, but first
+ * those that were not refused, as others may be for ever (api_health_is_refused_alone()). */
 static void begin_any(struct object_reader *reader)
 {
     struct informer_entry *entry = reader->by_key;

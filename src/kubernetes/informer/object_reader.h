@@ -38,7 +38,7 @@ struct informer_entry {
     char *namespace, *name; /* `namespace` is NULL for what has none */
     char *key, *path;
     struct informer_link *links; /* of its users */
-    struct watched *watch;       /* of its own; NULL: that of its kind, or none */
+    struct object_watch *watch;  /* of its own; NULL: that of its kind, or none */
 
     struct api_object *object; /* NULL: there was none, or it is not read */
     bool is_read;              /* once */
@@ -63,12 +63,12 @@ struct informer_entry {
 };
 
 /* A watch of all objects of a kind, or of one. */
-struct watched {
-    struct api_watch watch;      /* first: a watch's request is found by it */
-    struct informer_entry *user; /* whose object it is; NULL: all of the kind */
-    struct due_item due;         /* its next request: no place while one is in progress */
-    int64_t refused_ms;          /* api_health_is_refused_alone() */
-    struct watched *next, *prev; /* utlist of `unanswered` */
+struct object_watch {
+    struct api_watch watch;           /* first: a watch's request is found by it */
+    struct informer_entry *user;      /* whose object it is; NULL: all of the kind */
+    struct due_item due;              /* its next request: no place while one is in progress */
+    int64_t refused_ms;               /* api_health_is_refused_alone() */
+    struct object_watch *next, *prev; /* utlist of `unanswered` */
 };
 
 struct object_reader {
@@ -81,7 +81,7 @@ struct object_reader {
     struct informer_entry *by_key;
     struct informer_entry *unread; /* never requested; the newest first */
     bool is_turn_of_oldest;
-    struct due_queue due; /* the others */
+    struct due_queue due;                                    /* the others */
     struct informer_entry *sent[OBJECT_READER_MAX_REQUESTS]; /* those with a request */
     size_t requests, first_requests;
     struct informer_entry *changed; /* utlist: whose users have not been notified */
@@ -89,9 +89,10 @@ struct object_reader {
     size_t bytes; /* of all objects */
 
     struct api_watch_owner watch_owner;
-    struct watched *of_kind[OBJECT_KINDS];
+    struct object_watch *of_kind[OBJECT_KINDS];
     struct due_queue due_watches;
-    struct watched *unanswered; /* with a request that has not been answered, the oldest first */
+    struct object_watch
+        *unanswered; /* with a request that has not been answered, the oldest first */
     size_t unanswered_count;
     size_t watches, live_watches;
 
