@@ -32,6 +32,12 @@ static void begin_reader(struct object_reader *reader, struct kubernetes_api *ap
     object_reader_init(reader);
 }
 
+static void ignore_end(void *context, const struct error *error)
+{
+    (void)context;
+    (void)error;
+}
+
 static void go_live(struct watched_object *watched)
 {
     struct api_watch *watch = &watched->watch->watch;
@@ -144,6 +150,54 @@ static bool is_due_soon(const struct watched_object *watched)
     return watched->entry->due.due_ms <= clock_now_ms() + OBJECT_READER_MIN_INTERVAL_MS;
 }
 
+/* Its connection has died, and nobody says so. */
+static void a_watch_that_is_silent_begins_anew(void **state)
+{
+    enum { SILENT_MS = 130 * 1000 };
+    (void)state;
+    for (int is_silent = 0; is_silent < 2; is_silent++) {
+        struct kubernetes_api api;
+        struct object_reader reader;
+        begin_reader(&reader, &api);
+        reader.ended = ignore_end;
+        struct informer_entry *entry = object_reader_entry(&reader, OBJECT_SECRET, "shop", "orders");
+        struct api_watch *watch = &entry->watch->watch;
+        object_reader_begin_due(&reader);
+        assert_non_null(watch->request.curl);
+        watch->is_connected = watch->is_live = true;
+        watch->received_ms = clock_now_ms() - (is_silent == 1 ? SILENT_MS : SILENT_MS - MINUTE_MS);
+        watch->owner->live_changed(watch->owner->context, watch, false);
+        object_reader_begin_due(&reader);
+        assert_int_equal(watch->request.curl == NULL, is_silent == 1);
+        int64_t left_ms = is_silent == 1 ? 1100 : MINUTE_MS;
+        assert_true(entry->watch->due.due_ms <= clock_now_ms() + left_ms);
+        object_reader_drop(&reader, entry);
+        object_reader_end(&reader);
+        object_reader_done(&reader);
+    }
+}
+
+/* As the ScaledObjects after a restart of the API server: nobody knows what happened meanwhile, but
+ * the watch that begins anew names the generation of each. */
+static void what_a_new_watch_finds_as_it_was_is_not_read_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        for (int is_same = 0; is_same < 2; is_same++) {
+            struct watched_object watched;
+            begin(&watched, kinds[i]);
+            watched.entry->object = memory_new(sizeof(*watched.entry->object));
+            watched.entry->object->revision = text_copy("2");
+            lose(&watched);
+            watched.watch->watch.since_ms = watched.entry->read_ms + 1;
+            go_live(&watched);
+            assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
+            change(&watched, is_same == 1 ? "2" : "3");
+            assert_int_equal(is_due_soon(&watched), is_same == 0);
+            end(&watched);
+        }
+}
+
 /* As a Secret that was too large: its pause may have grown to a minute. */
 static void a_change_hastens_what_could_not_be_read(void **state)
 {
@@ -230,6 +284,8 @@ int main(void)
         cmocka_unit_test(what_is_watched_is_read_again_after_an_hour),
         cmocka_unit_test(a_watch_that_resumes_leaves_what_fails_to_be_read_soon),
         cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
+        cmocka_unit_test(a_watch_that_is_silent_begins_anew),
+        cmocka_unit_test(what_a_new_watch_finds_as_it_was_is_not_read_again),
         cmocka_unit_test(a_change_hastens_what_could_not_be_read),
         cmocka_unit_test(what_could_not_be_read_is_hastened_once_for_a_change),
         cmocka_unit_test(what_was_never_requested_has_its_turn_the_oldest_and_the_newest_first),

@@ -382,6 +382,35 @@ def test_a_watch_goes_on_behind_an_event_that_is_none(folder, api, redis):
         until(lambda: is_refused(client, metadata), 50)  # by its interval at the latest
 
 
+def test_a_watch_that_begins_anew_reads_again_only_what_has_changed(folder, api, redis):
+    """As after a restart of the API server: nobody knows what happened meanwhile, but the generations say it."""
+    metadata = trigger(redis.address)
+    names = [f"o{number}" for number in range(10)]
+    for name in names:
+        api.secret(name, password=PASSWORD)
+        api.authentication(name, name, "password")
+        api.scaled((metadata, {"name": name}), name=name)
+    with pod(folder, api) as server, Client(server.port) as client:
+        for name in names:
+            assert value(client, metadata, name=name) == 7
+        until(lambda: all(api.watches(name) for name in names))
+        time.sleep(3)
+        before = len(api.requests)
+        edited, gone = path_of("ScaledObject", "o1"), path_of("ScaledObject", "o2")
+        with api.together():
+            del api.objects[gone]
+            api.objects[edited]["metadata"]["generation"] += 1000
+            path = path_of("ScaledObject", "o0")
+            api.change("GONE", path, json.loads(json.dumps(api.objects[path])))
+        until(lambda: len(api.times(gone)) > 1 and len(api.times(edited)) > 1)
+        time.sleep(2)
+        read = [path for _, path in api.requests[before:] if "?" not in path]
+        others = [path for path in read if path not in (edited, gone)]
+        assert len(others) <= 2, read  # one, every 10 s, finds out whether the API is there
+        assert "neither a ScaledObject" in refusal(client.metrics, metadata, "", name="o2")[1]
+        assert value(client, metadata, name="o1") == 7
+
+
 def is_refused(client, metadata):
     try:
         value(client, metadata)

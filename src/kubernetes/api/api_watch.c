@@ -13,7 +13,6 @@
 enum {
     WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
     WATCH_GRACE_MS = 30 * 1000,
-    SILENT_S = 130, /* bookmarks come each minute: after this the connection has died unnoticed */
     AGAIN_MS = 1000,
     LONGEST_BACKOFF_MS = 60 * 1000,
     LONGEST_BACKOFF_OF_KIND_MS = 5 * 1000, /* there are few, and all triggers need them */
@@ -210,6 +209,7 @@ static size_t receive(char *bytes, size_t size, size_t count, void *argument)
     struct api_watch *watch = argument;
     long status = 0;
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    watch->received_ms = clock_now_ms();
     bool is_good = true;
     if (status == 200)
         is_good = read_lines(watch, bytes, size * count);
@@ -228,6 +228,7 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
     if (status == 200 && size * count == 2 && bytes[0] == '\r' && !watch->is_connected) {
         watch->is_connected = true;
+        watch->received_ms = clock_now_ms();
         /* It begins with what there is now: what was read while it was on its way may be older, and
          * of an object that is gone since nothing is said. */
         if (watch->version == NULL)
@@ -273,8 +274,6 @@ static bool begin_watch(struct api_watch *watch, struct error *error)
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, watch);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_head);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, watch);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
     return true;
 }
 
@@ -293,7 +292,7 @@ static void fail(struct api_watch *watch, const struct error *error)
 
 bool api_watch_begin(struct api_watch *watch, struct error *error)
 {
-    watch->is_list = watch->version == NULL && is_of_kind(watch);
+    watch->is_list = watch->version == NULL && is_of_kind(watch) && watch->since_ms == 0;
     watch->is_connected = false;
     watch->has_expired = false;
     watch->sent_ms = clock_now_ms();

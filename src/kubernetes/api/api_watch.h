@@ -55,9 +55,11 @@ struct api_watch {
     enum api_object_kind kind;
     void *user;       /* of the owner; whose object it watches, NULL: all of the kind */
     char *path;       /* of the collection */
-    char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
-                         first */
-    char *version;    /* where the next request begins */
+    char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all */
+    /* Where the next request begins. NULL: with an event of each object that there is then, by which
+     * the owner sees what has not changed since it was read. There may be many: the first time, when
+     * little has been read, all of a kind are watched from the version of a list of one. */
+    char *version;
     struct text line; /* that is not whole yet */
     bool is_list;
     bool is_connected; /* this request has begun to answer */
@@ -65,8 +67,9 @@ struct api_watch {
     bool is_live;
     int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
                          before may have changed unseen */
-    int64_t sent_ms;  /* its request */
-    int64_t due_ms;   /* when the next one begins, while there is none */
+    int64_t sent_ms;     /* its request */
+    int64_t received_ms; /* something, last, once it is connected */
+    int64_t due_ms;      /* when the next one begins, while there is none */
     struct api_backoff backoff;
     int64_t not_before_ms; /* Retry-After of the last reply: the next request is not sent sooner */
     struct error mistake;
@@ -85,8 +88,12 @@ void api_watch_retry(struct api_watch *watch);
 /* Its request. False with the error: none was begun. */
 bool api_watch_begin(struct api_watch *watch, struct error *error);
 
-/* As if it had timed out: it was not answered within this time. To be ended then. */
-enum { API_WATCH_ANSWER_MS = 10 * 1000 }; /* longer than a connection may take */
+/* As if it had timed out: it was not answered within this time, or is silent for this long. To be
+ * ended then. (libcurl would look at each watch every second, and with it at all of them.) */
+enum {
+    API_WATCH_ANSWER_MS = 10 * 1000,  /* longer than a connection may take */
+    API_WATCH_SILENT_MS = 130 * 1000, /* bookmarks come each minute: it has died unnoticed */
+};
 void api_watch_give_up(struct api_watch *watch);
 
 /* Its request is over: the owner still has it, and says what it means for others. */

@@ -181,6 +181,16 @@ static bool is_as_seen(const struct informer_entry *entry, const char *revision)
     return text_equal(entry->object == NULL ? "" : entry->object->revision, revision);
 }
 
+/* A watch has named the revision that is known: it is as new as what the watch sees. */
+static void confirm(struct object_reader *reader, struct informer_entry *entry)
+{
+    const struct api_watch *watch = live_watch_of(reader, entry);
+    if (watch == NULL || entry->read_ms >= watch->since_ms)
+        return;
+    entry->read_ms = watch->since_ms;
+    due_queue_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
+}
+
 static void take_event(void *context, const struct api_watch *watch,
                        const struct api_watch_event *event)
 {
@@ -190,7 +200,9 @@ static void take_event(void *context, const struct api_watch *watch,
     if (entry == NULL)
         return;
     if (entry->request.curl == NULL && !error_is_set(&entry->failure)) {
-        if (entry->is_read && !is_as_seen(entry, revision))
+        if (entry->is_read && is_as_seen(entry, revision))
+            confirm(reader, entry);
+        else if (entry->is_read)
             object_reader_want_fresh(reader, entry);
         return;
     }
@@ -237,6 +249,8 @@ static void follow_live(void *context, struct api_watch *watch, bool was_live)
     reader->live_watches += (size_t)watch->is_live - (size_t)was_live;
     if (watch->is_live) {
         set_answered(reader, watched);
+        due_queue_set(&reader->due_watches, &watched->due,
+                      watch->received_ms + API_WATCH_SILENT_MS);
         answer_api(reader);
     }
     if (watch->is_live == was_live) /* it went on where it was */
@@ -288,7 +302,8 @@ static void end_late_watches(struct object_reader *reader, int64_t now_ms)
     }
 }
 
-/* Returns when the next one is due; an answer is an occasion, too. */
+/* And ends those that are silent. Returns when the next one is due; an answer is an occasion, too.
+ */
 static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
 {
     struct due_item *due;
@@ -297,9 +312,15 @@ static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
         _cleanup_(error_done) struct error error = {0};
         struct object_watch *watched =
             (struct object_watch *)((char *)due - offsetof(struct object_watch, due));
+        int64_t silent_ms = watched->watch.received_ms + API_WATCH_SILENT_MS;
         if (due->due_ms > now_ms)
             return due->due_ms;
-        if (api_watch_begin(&watched->watch, &error)) {
+        if (watched->watch.request.curl != NULL && silent_ms > now_ms)
+            due_queue_set(&reader->due_watches, due, silent_ms);
+        else if (watched->watch.request.curl != NULL) {
+            api_watch_give_up(&watched->watch);
+            end_watch(reader, watched);
+        } else if (api_watch_begin(&watched->watch, &error)) {
             due_queue_remove(&reader->due_watches, due);
             DL_APPEND(reader->unanswered, watched);
             reader->unanswered_count++;
@@ -382,7 +403,7 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
         _cleanup_(memory_free) char *label =
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
-        if (entry->watch != NULL && entry->watch->due.place != 0) { /* so perhaps watched, too */
+        if (entry->watch != NULL && entry->watch->watch.request.curl == NULL) { /* watched, too? */
             api_watch_retry(&entry->watch->watch);
             due_queue_set(&reader->due_watches, &entry->watch->due, entry->watch->watch.due_ms);
         }
@@ -397,8 +418,11 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
     entry->backoff = (struct api_backoff){0};
     set_failure(reader, entry, &(struct error){0});
     due_queue_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
+    const struct api_watch *watch = live_watch_of(reader, entry);
     if (seen != NULL && !is_as_seen(entry, seen))
         object_reader_want_fresh(reader, entry);
+    else if (seen != NULL && watch != NULL && entry->seen_ms + 1 >= watch->since_ms)
+        confirm(reader, entry);
     add_changed(reader, entry);
 }
 

@@ -66,7 +66,8 @@ struct informer_entry {
 struct object_watch {
     struct api_watch watch;           /* first: a watch's request is found by it */
     struct informer_entry *user;      /* whose object it is; NULL: all of the kind */
-    struct due_item due;              /* its next request: no place while one is in progress */
+    struct due_item due; /* its next request, or when a connected one is silent for too long: no
+                            place while one is not answered */
     int64_t refused_ms;               /* api_health_is_refused_alone() */
     struct object_watch *next, *prev; /* utlist of `unanswered` */
 };

@@ -75,10 +75,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_event("ADDED", item, collection, name)
             while not server.ended and server.answering.is_set() and not server.status and \
                     not server.is_forbidden(self.path):
-                for kind, item in [] if server.is_withholding else server.events[at:]:
+                news = [] if server.is_withholding else server.events[at:]
+                for kind, item in news:
                     self.send_event(kind, item, collection, name)
                 at = len(server.events)
                 self.wfile.flush()
+                if any(kind == "GONE" for kind, _ in news):
+                    break
                 server.changed.wait(0.2)
         self.close_connection = True
 
@@ -89,6 +92,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         everywhere = re.sub("/namespaces/[^/]*", "", path)
         if collection in (path, everywhere) and name in ("", metadata["name"]):
             text = "no event" if event == "BROKEN" else json.dumps({"type": event, "object": {"metadata": metadata}})
+            if event == "GONE":
+                text = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}})
             line = text.encode() + b"\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
