@@ -1,12 +1,8 @@
 /*
  * The informer: keeps objects of the Kubernetes API up to date while somebody needs them: what a
- * trigger's credentials follow from. Each is read once for all who need it when
- * it is needed first, again when a watch (api_watch.h) says that it has changed, and where there is
- * no watch at intervals; never more than once per second. What was read stays in use while the API
+ * trigger's credentials follow from, and its HPA. Each is read once for all who need it
+ * (object_reader.h), never more than once per second. What was read stays in use while the API
  * cannot be reached.
- *
- * There is one watch of each kind of KEDA's objects, of metadata alone, and one of each Secret and
- * ConfigMap, by its name.
  *
  * Threads: it has one of its own, on which it calls its handlers; all but starting, stopping,
  * waking and the statistics is for this thread.
@@ -27,9 +23,9 @@ struct informer;
 /* What is known of an object. Borrowed until the next turn. */
 struct informer_view {
     bool is_read;                /* once: `object` is what there was last, NULL if there was none */
-    struct api_object *object;   /* its `connections` may be taken */
+    struct api_object *object;   /* borrowed */
     const struct error *failure; /* why it could not be read last; NULL: it could */
-    int64_t read_ms;             /* when it was requested */
+    int64_t read_ms; /* as of when: requested, or named as it was by a watch that began since */
 };
 
 struct informer_stats {

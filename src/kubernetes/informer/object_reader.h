@@ -42,7 +42,7 @@ struct informer_entry {
 
     struct api_object *object; /* NULL: there was none, or it is not read */
     bool is_read;              /* once */
-    int64_t read_ms;           /* when that was requested */
+    int64_t read_ms; /* as of when it is known: requested, or named as it was by a watch since */
     struct error failure;      /* of the last request; set while it fails */
     bool is_forbidden;         /* ... as there is no right to read it */
 
