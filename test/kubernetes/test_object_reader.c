@@ -160,7 +160,8 @@ static void a_watch_that_is_silent_begins_anew(void **state)
         struct object_reader reader;
         begin_reader(&reader, &api);
         reader.ended = ignore_end;
-        struct informer_entry *entry = object_reader_entry(&reader, OBJECT_SECRET, "shop", "orders");
+        struct informer_entry *entry =
+            object_reader_entry(&reader, OBJECT_SECRET, "shop", "orders");
         struct api_watch *watch = &entry->watch->watch;
         object_reader_begin_due(&reader);
         assert_non_null(watch->request.curl);

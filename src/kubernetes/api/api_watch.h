@@ -53,9 +53,9 @@ struct api_watch {
     struct api_request request; /* first, so that the owner finds the watch of a request */
     const struct api_watch_owner *owner;
     enum api_object_kind kind;
-    void *user;       /* of the owner; whose object it watches, NULL: all of the kind */
-    char *path;       /* of the collection */
-    char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all */
+    void *user;  /* of the owner; whose object it watches, NULL: all of the kind */
+    char *path;  /* of the collection */
+    char *query; /* "fieldSelector=metadata.name%3Dname&", or "" for all */
     /* Where the next request begins. NULL: with an event of each object that there is then, by which
      * the owner sees what has not changed since it was read. There may be many: the first time, when
      * little has been read, all of a kind are watched from the version of a list of one. */
@@ -67,7 +67,7 @@ struct api_watch {
     bool is_live;
     int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
                          before may have changed unseen */
-    int64_t sent_ms;     /* its request */
+    int64_t sent_ms;  /* its request */
     int64_t received_ms; /* something, last, once it is connected */
     int64_t due_ms;      /* when the next one begins, while there is none */
     struct api_backoff backoff;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { MAX_HANDLERS = 4, IDLE_MS = 60 * 1000 };
+enum { MAX_HANDLERS = 4 };
 
 struct informer {
     struct kubernetes_api api;
@@ -92,9 +92,7 @@ static void *informer_thread(void *argument)
     struct informer *informer = argument;
     struct object_reader *reader = &informer->reader;
     while (!informer_is_stopping(informer)) {
-        int running;
         int64_t next_ms = CLOCK_NEVER;
-        curl_multi_perform(reader->multi, &running);
         object_reader_take_replies(reader);
         object_reader_notify(reader);
         for (size_t i = 0; i < informer->handlers_count; i++)
@@ -103,7 +101,7 @@ static void *informer_thread(void *argument)
         next_ms = clock_earlier(next_ms, object_reader_begin_due(reader));
         object_reader_notify(reader); /* what could not be begun */
         count_entries(informer);
-        curl_multi_poll(reader->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
+        object_reader_wait(reader, next_ms);
     }
     for (size_t i = 0; i < informer->handlers_count; i++)
         informer->handlers[i].end(informer->handlers[i].context);

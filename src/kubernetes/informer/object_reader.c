@@ -277,6 +277,7 @@ static void end_watch(struct object_reader *reader, struct object_watch *watched
     if (!watch->is_connected)
         set_answered(reader, watched);
     reader->ended(reader->context, &error);
+    reader->perform_single_ms = 0;
     api_watch_end(watch);
     due_queue_set(&reader->due_watches, &watched->due, watch->due_ms);
     if (is_refused && !is_refused_alone(reader, &watched->refused_ms))
@@ -321,6 +322,7 @@ static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
             api_watch_give_up(&watched->watch);
             end_watch(reader, watched);
         } else if (api_watch_begin(&watched->watch, &error)) {
+            reader->perform_single_ms = 0;
             due_queue_remove(&reader->due_watches, due);
             DL_APPEND(reader->unanswered, watched);
             reader->unanswered_count++;
@@ -336,7 +338,9 @@ static struct object_watch *add_watch(struct object_reader *reader, enum api_obj
                                       const char *namespace, const char *name)
 {
     struct object_watch *watched = memory_new(sizeof(*watched));
-    api_watch_init(&watched->watch, &reader->watch_owner, kind, namespace, name);
+    const struct api_watch_owner *owner =
+        name == NULL ? &reader->owner_of_kind : &reader->owner_of_single;
+    api_watch_init(&watched->watch, owner, kind, namespace, name);
     due_queue_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
     reader->watches++;
     return watched;
@@ -349,6 +353,7 @@ static void drop_watch(struct object_reader *reader, struct object_watch *watche
     if (watched->watch.request.curl != NULL && !watched->watch.is_connected)
         set_answered(reader, watched);
     due_queue_remove(&reader->due_watches, &watched->due);
+    reader->perform_single_ms = 0;
     reader->live_watches -= watched->watch.is_live;
     reader->watches--;
     api_watch_done(&watched->watch);
@@ -472,10 +477,47 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
         succeed(reader, entry, object);
 }
 
+void object_reader_wait(struct object_reader *reader, int64_t until_ms)
+{
+    until_ms = clock_earlier(until_ms, reader->perform_single_ms);
+    curl_multi_poll(reader->multi, reader->single_fds, reader->single_fds_count,
+                    clock_left_ms(until_ms, IDLE_MS), NULL);
+}
+
+static void perform_single(struct object_reader *reader)
+{
+    int running;
+    long next_ms = -1;
+    unsigned count = 0;
+    bool is_ready = clock_now_ms() >= reader->perform_single_ms;
+    for (unsigned i = 0; i < reader->single_fds_count; i++)
+        is_ready |= reader->single_fds[i].revents != 0;
+    if (!is_ready)
+        return;
+    curl_multi_perform(reader->multi_of_single, &running);
+    curl_multi_timeout(reader->multi_of_single, &next_ms);
+    reader->perform_single_ms = next_ms < 0 ? CLOCK_NEVER : clock_now_ms() + next_ms;
+    curl_multi_waitfds(reader->multi_of_single, NULL, 0, &count);
+    reader->single_fds = memory_grow(reader->single_fds, &reader->single_fds_capacity, count + 1,
+                                     sizeof(*reader->single_fds));
+    curl_multi_waitfds(reader->multi_of_single, reader->single_fds, count + 1,
+                       &reader->single_fds_count);
+}
+
+/* NULL: there is none. */
+static struct api_request *next_ended(const struct object_reader *reader)
+{
+    struct api_request *request = api_request_take_ended(reader->multi);
+    return request != NULL ? request : api_request_take_ended(reader->multi_of_single);
+}
+
 void object_reader_take_replies(struct object_reader *reader)
 {
     struct api_request *request;
-    while ((request = api_request_take_ended(reader->multi)) != NULL) {
+    int running;
+    curl_multi_perform(reader->multi, &running);
+    perform_single(reader);
+    while ((request = next_ended(reader)) != NULL) {
         size_t place = 0;
         while (place < reader->requests && &reader->sent[place]->request != request)
             place++;
@@ -623,8 +665,10 @@ void object_reader_init(struct object_reader *reader)
 {
     reader->replies.max = OBJECT_READER_MAX_REPLIES;
     reader->multi = curl_multi_init();
+    reader->multi_of_single = curl_multi_init();
     curl_multi_setopt(reader->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    reader->watch_owner = (struct api_watch_owner){
+    curl_multi_setopt(reader->multi_of_single, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    reader->owner_of_kind = (struct api_watch_owner){
         .multi = reader->multi,
         .api = reader->api,
         .replies = &reader->replies,
@@ -632,6 +676,8 @@ void object_reader_init(struct object_reader *reader)
         .live_changed = follow_live,
         .context = reader,
     };
+    reader->owner_of_single = reader->owner_of_kind;
+    reader->owner_of_single.multi = reader->multi_of_single;
 }
 
 void object_reader_end(struct object_reader *reader)
@@ -643,6 +689,8 @@ void object_reader_end(struct object_reader *reader)
 void object_reader_done(struct object_reader *reader)
 {
     curl_multi_cleanup(reader->multi);
+    curl_multi_cleanup(reader->multi_of_single);
+    free(reader->single_fds);
     due_queue_done(&reader->due);
     due_queue_done(&reader->due_watches);
     api_health_done(&reader->health);

@@ -43,8 +43,8 @@ struct informer_entry {
     struct api_object *object; /* NULL: there was none, or it is not read */
     bool is_read;              /* once */
     int64_t read_ms; /* as of when it is known: requested, or named as it was by a watch since */
-    struct error failure;      /* of the last request; set while it fails */
-    bool is_forbidden;         /* ... as there is no right to read it */
+    struct error failure; /* of the last request; set while it fails */
+    bool is_forbidden;    /* ... as there is no right to read it */
 
     struct api_request request; /* in progress, or none */
     int64_t sent_ms;            /* the last one; 0: none was, and it is in `unread` */
@@ -64,17 +64,18 @@ struct informer_entry {
 
 /* A watch of all objects of a kind, or of one. */
 struct object_watch {
-    struct api_watch watch;           /* first: a watch's request is found by it */
-    struct informer_entry *user;      /* whose object it is; NULL: all of the kind */
+    struct api_watch watch;      /* first: a watch's request is found by it */
+    struct informer_entry *user; /* whose object it is; NULL: all of the kind */
     struct due_item due; /* its next request, or when a connected one is silent for too long: no
                             place while one is not answered */
-    int64_t refused_ms;               /* api_health_is_refused_alone() */
+    int64_t refused_ms;  /* api_health_is_refused_alone() */
     struct object_watch *next, *prev; /* utlist of `unanswered` */
 };
 
 struct object_reader {
     const struct kubernetes_api *api; /* borrowed */
-    CURLM *multi;
+    CURLM
+        *multi; /* of objects, and of watches of a kind, which have an event at each poll of KEDA */
     /* A request has ended; with an error, where it failed. */
     void (*ended)(void *context, const struct error *error);
     void *context;
@@ -89,7 +90,14 @@ struct object_reader {
     size_t failing;
     size_t bytes; /* of all objects */
 
-    struct api_watch_owner watch_owner;
+    /* Watches of one object have a CURLM of their own: libcurl looks at all requests of one whenever
+     * there is something for any of them, and these are many, and seldom have any. */
+    CURLM *multi_of_single;
+    struct curl_waitfd *single_fds; /* its sockets, as of the last time it was performed */
+    size_t single_fds_capacity;
+    unsigned single_fds_count;
+    int64_t perform_single_ms; /* when it is, without news from its sockets */
+    struct api_watch_owner owner_of_kind, owner_of_single;
     struct object_watch *of_kind[OBJECT_KINDS];
     struct due_queue due_watches;
     struct object_watch
@@ -115,7 +123,8 @@ void object_reader_drop(struct object_reader *reader, struct informer_entry *ent
 /* It is read again as soon as it may be. */
 void object_reader_want_fresh(struct object_reader *reader, struct informer_entry *entry);
 
-/* Takes the replies that have arrived. */
+/* Waits for replies, until then at the latest; and takes those that have arrived. */
+void object_reader_wait(struct object_reader *reader, int64_t until_ms);
 void object_reader_take_replies(struct object_reader *reader);
 
 /* Begins what is due. Returns when to call again; the end of a request is an occasion, too. */
