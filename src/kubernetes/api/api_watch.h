@@ -56,9 +56,9 @@ struct api_watch {
     void *user;  /* of the owner; whose object it watches, NULL: all of the kind */
     char *path;  /* of the collection */
     char *query; /* "fieldSelector=metadata.name%3Dname&", or "" for all */
-    /* Where the next request begins. NULL: with an event of each object that there is then, by which
-     * the owner sees what has not changed since it was read. There may be many: the first time, when
-     * little has been read, all of a kind are watched from the version of a list of one. */
+    /* Where the next request begins. NULL: with an event of each object that there is then, by
+     * which the owner sees what has not changed since it was read. There may be many: the first
+     * time, when little has been read, all of a kind are watched from the version of a list. */
     char *version;
     struct text line; /* that is not whole yet */
     bool is_list;

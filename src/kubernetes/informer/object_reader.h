@@ -74,8 +74,7 @@ struct object_watch {
 
 struct object_reader {
     const struct kubernetes_api *api; /* borrowed */
-    CURLM
-        *multi; /* of objects, and of watches of a kind, which have an event at each poll of KEDA */
+    CURLM *multi; /* of objects and watches of a kind; these have an event at each poll of KEDA */
     /* A request has ended; with an error, where it failed. */
     void (*ended)(void *context, const struct error *error);
     void *context;
@@ -90,8 +89,8 @@ struct object_reader {
     size_t failing;
     size_t bytes; /* of all objects */
 
-    /* Watches of one object have a CURLM of their own: libcurl looks at all requests of one whenever
-     * there is something for any of them, and these are many, and seldom have any. */
+    /* Watches of one object have a CURLM of their own: libcurl looks at all requests of one
+     * whenever there is something for any of them, and these are many, and seldom have any. */
     CURLM *multi_of_single;
     struct curl_waitfd *single_fds; /* its sockets, as of the last time it was performed */
     size_t single_fds_capacity;
