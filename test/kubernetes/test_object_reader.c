@@ -199,6 +199,24 @@ static void what_a_new_watch_finds_as_it_was_is_not_read_again(void **state)
         }
 }
 
+/* A trigger has a ScaledObject or a ScaledJob; the new watch names what is there. */
+static void what_is_absent_and_not_named_by_a_new_watch_is_not_read_again(void **state)
+{
+    (void)state;
+    for (int has_named_all = 0; has_named_all < 2; has_named_all++) {
+        struct watched_object watched;
+        begin(&watched, OBJECT_SCALED_JOB);
+        lose(&watched);
+        watched.watch->watch.since_ms = watched.entry->read_ms + 1;
+        watched.watch->watch.has_named_all = has_named_all == 1;
+        go_live(&watched);
+        assert_int_equal(watched.entry->due.due_ms <= clock_now_ms() + 1100, has_named_all == 0);
+        change(&watched, "2");
+        assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
+        end(&watched);
+    }
+}
+
 /* As a Secret that was too large: its pause may have grown to a minute. */
 static void a_change_hastens_what_could_not_be_read(void **state)
 {
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
         cmocka_unit_test(a_watch_that_is_silent_begins_anew),
         cmocka_unit_test(what_a_new_watch_finds_as_it_was_is_not_read_again),
+        cmocka_unit_test(what_is_absent_and_not_named_by_a_new_watch_is_not_read_again),
         cmocka_unit_test(a_change_hastens_what_could_not_be_read),
         cmocka_unit_test(what_could_not_be_read_is_hastened_once_for_a_change),
         cmocka_unit_test(what_was_never_requested_has_its_turn_the_oldest_and_the_newest_first),

@@ -231,8 +231,10 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
         watch->received_ms = clock_now_ms();
         /* It begins with what there is now: what was read while it was on its way may be older, and
          * of an object that is gone since nothing is said. */
-        if (watch->version == NULL)
+        if (watch->version == NULL) {
             watch->since_ms = clock_now_ms() + 1;
+            watch->has_named_all = true;
+        }
         if (error_is_set(&watch->failure))
             log_info("%s can be watched again", watch->path);
         error_done(&watch->failure);

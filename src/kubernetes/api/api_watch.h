@@ -65,6 +65,7 @@ struct api_watch {
     bool is_connected; /* this request has begun to answer */
     bool has_expired;
     bool is_live;
+    bool has_named_all; /* since `since_ms`, what there was then: it began without a version */
     int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
                          before may have changed unseen */
     int64_t sent_ms;  /* its request */

@@ -224,8 +224,13 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
 {
     int64_t now_ms = clock_now_ms();
     bool is_failing = error_is_set(&entry->failure);
-    if (is_failing && live_watch_of(reader, entry) == NULL)
+    const struct api_watch *watch = live_watch_of(reader, entry);
+    if (is_failing && watch == NULL)
         return;
+    /* What was absent, and is there now, is named: a ScaledObject is no ScaledJob of that name. */
+    if (is_scaled(entry->kind) && watch != NULL && watch->has_named_all && entry->is_read &&
+        entry->object == NULL && entry->due.place != 0 && !is_failing)
+        confirm(reader, entry);
     if (is_failing) /* perhaps it can be read now, as it can be watched */
         set_due_by(reader, entry, now_ms + catch_up_ms(reader, entry));
     else if (is_watched(reader, entry) && entry->due.place != 0)
