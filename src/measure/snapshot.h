@@ -32,7 +32,7 @@ struct query_known {
 struct snapshot {
     /* While the connection has failed, the last attempt failed, just now, with its error. */
     struct query_known known;
-    bool is_retried;               /* the last attempt failed, and the next one needs no call */
+    bool is_retried; /* the last attempt failed, and the next one needs no call */
     /* Since when the source has reported 0 where it may be false, until that is confirmed; 0: it
      * has not. */
     int64_t zero_since_ms;

@@ -248,13 +248,12 @@ static void an_edited_trigger_holds_what_the_former_did_where_both_count_the_sam
 {
     (void)state;
     static const struct {
-        const char *key, *value;
+        const char *source, *queue, *key, *value;
         bool is_held;
     } edits[] = {
-        {"queueLength", "9", true},
-        {"hold", "2h", true},
-        {"queueName", "8", false},
-        {"source", "b", false},
+        {"a", "7", "queueLength", "9", true}, {"a", "7", "hold", "2h", true},
+        {"a", "8", NULL, NULL, false},        {"b", "7", NULL, NULL, false},
+        {"a", "7", "steps", "1=1", false}, /* its value is one of replicas */
     };
     struct engine_settings settings = engine_of_triggers();
     settings.max_connections++;
@@ -264,16 +263,10 @@ static void an_edited_trigger_holds_what_the_former_did_where_both_count_the_sam
         struct trigger *former = FIND(GOOD);
         query_of(former);
         answer_at(former, 7, clock_now_ms());
-        const char *const edited[] = {"scaler", "fake",       "source",       "a", "queueName",
-                                      "7",      edits[i].key, edits[i].value, NULL};
-        const char *const moved[] = {"scaler",
-                                     "fake",
-                                     i == 2 ? "source" : "queueName",
-                                     i == 2 ? "a" : "7",
-                                     edits[i].key,
-                                     edits[i].value,
-                                     NULL};
-        struct trigger *trigger = find_in("shop", clock_now_ms(), i < 2 ? edited : moved);
+        const char *const edited[] = {"scaler",        "fake",         "source",
+                                      edits[i].source, "queueName",    edits[i].queue,
+                                      edits[i].key,    edits[i].value, NULL};
+        struct trigger *trigger = find_in("shop", clock_now_ms(), edited);
         assert_ptr_not_equal(trigger, former);
         query_of(trigger);
         assert_true(trigger->answers.hold.is_active == edits[i].is_held);

@@ -128,10 +128,12 @@ static struct policy_peaks policy_peaks_of_trigger(const struct trigger *trigger
     return policy_peaks_of(&policy.peak, trigger->parsed.rules.hold_ms, now_ms);
 }
 
-/* Both count the same at the same source, whatever their thresholds are. */
+/* Both count the same at the same source, whatever their thresholds are. A policy's value is of
+ * replicas. */
 static bool count_the_same(const struct trigger *trigger, const struct trigger *other)
 {
     return other->bound.source != 0 && trigger->parsed.scaler == other->parsed.scaler &&
+           (trigger->policy == NULL) == (other->policy == NULL) &&
            trigger->bound.source == other->bound.source &&
            text_equal(trigger->parsed.values[OPTION_QUERY]->identity,
                       other->parsed.values[OPTION_QUERY]->identity);
