@@ -218,7 +218,7 @@ static void a_trigger_without_a_query_gives_peers_nothing(void **state)
     assert_false(trigger_peers_give(FIND(GOOD), clock_now_ms(), &value));
 }
 
-/* Since it was measured or, while that fails, since it began to fail; and for as long as it holds. */
+/* Since it was measured or, while that fails, since it began to fail; for as long as it holds. */
 static void what_would_be_held_is_given_with_its_age(void **state)
 {
     (void)state;

@@ -27,9 +27,10 @@
  *
  * One walk has no pause, however long it is: the one over the watchers of a query, to notify them.
  *
- * In a pause other threads do what they may do at any time: acquire queries, which may take over what
- * is known of others; release, demand and read them; start and stop watchers and followers; notify. So queries
- * may be added, and queries that are not in flight may be freed. What stays true:
+ * In a pause other threads do what they may do at any time: acquire queries, which may take over
+ * what is known of others; release, demand and read them; start and stop watchers and followers;
+ * notify. So queries may be added, and queries that are not in flight may be freed. What stays
+ * true:
  *
  *     - Only the pausing thread changes the state, takes and ends queries, and subscribes.
  *     - A walk goes on at a valid place: query_free() moves next_walked on, bundle_leave()

@@ -44,7 +44,7 @@ static int64_t round_ms(int64_t interval_ms, int64_t spacing_ms)
 {
     enum { MOST_MS = 1000, ROUNDS = 16 }; /* per spacing, at least */
     int64_t round_ms = interval_ms / 2;
-    while (round_ms > 0 && 2 * round_ms <= MOST_MS && ROUNDS * 2 * round_ms <= spacing_ms)
+    while (round_ms > 0 && 2 * round_ms <= MOST_MS && ROUNDS * (2 * round_ms) <= spacing_ms)
         round_ms *= 2;
     return round_ms;
 }

@@ -44,7 +44,8 @@ struct query *query_for_values(struct connection *connection, const struct optio
     return query;
 }
 
-void query_set_last_attempt(struct query *query, enum last_attempt attempt)
+/* And with it COUNT_FAILING_QUERIES: nothing else changes either. */
+static void set_last_attempt(struct query *query, enum last_attempt attempt)
 {
     uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
     *failing -= query->known.last_attempt == ATTEMPT_FAILED;
@@ -56,7 +57,7 @@ void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
     subscription_drop(query);
-    query_set_last_attempt(query, ATTEMPT_NONE);
+    set_last_attempt(query, ATTEMPT_NONE);
     bundle_leave(query);
     schedule_remove(&connection->schedule, &query->job);
     if (connection->next_walked == query)
@@ -156,7 +157,7 @@ static void take_known(struct query *query, const struct query_known *former)
 {
     if (query->known.is_measured || !former->is_measured)
         return;
-    query_set_last_attempt(query, former->last_attempt);
+    set_last_attempt(query, former->last_attempt);
     query_known_done(&query->known);
     snapshot_copy_known(former, &query->known);
     query->known.is_outdated = true;
@@ -239,7 +240,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     struct query_known *known = &query->known;
     add_sample(query, reading); /* first: no snapshot is newer than what a follower got */
     error_done(&known->error);
-    query_set_last_attempt(query, ATTEMPT_GOOD);
+    set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
     known->reading = *reading;
     free(known->note);
@@ -264,7 +265,7 @@ void query_set_in_doubt(struct query *query)
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct query_known *known = &query->known;
-    query_set_last_attempt(query, ATTEMPT_FAILED);
+    set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
     zero_end(&query->zero);

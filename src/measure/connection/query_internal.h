@@ -47,8 +47,6 @@ void former_query_done(struct former_query *former);
 
 /* ---- for the parts of the connection ---- */
 
-/* Changes known.last_attempt, and with it COUNT_FAILING_QUERIES. Nothing else may change either. */
-void query_set_last_attempt(struct query *query, enum last_attempt attempt);
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
 /* The attempt had a reading that does not count (zero.h): calls wait for another one. */

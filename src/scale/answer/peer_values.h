@@ -2,8 +2,9 @@
  * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for.
  *
  * When KEDA calls for a trigger, the trigger takes its value, as hold_take() says: until it is
- * measured here for the first time. A value that no trigger takes is dropped when another replica lists it
- * and it is older than the longest hold. The replicas that a peer's policy wanted count for `hold`.
+ * measured here for the first time. A value that no trigger takes is dropped when another replica
+ * lists it and it is older than the longest hold. The replicas that a peer's policy wanted count
+ * for `hold`.
  *
  * So a peer can cause an answer that is too large, but for no longer than `hold`. It can cause a
  * smaller answer only in place of an error, and never 0.

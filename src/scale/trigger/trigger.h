@@ -138,7 +138,7 @@ struct trigger {
     struct trigger_parsed parsed;         /* parse.c; lifecycle.c: which one, whose values */
     struct trigger_binding bound;         /* lifecycle.c */
     struct trigger_kubernetes kubernetes; /* lifecycle.c, triggers_kubernetes.c */
-    struct trigger_answers answers;       /* trigger_answers.c */
+    struct trigger_answers answers;       /* trigger_answers.c, trigger_peers.c */
     /* lifecycle.c. NULL: none; stays when the trigger is parsed again. */
     struct trigger_policy *policy;
 
