@@ -204,7 +204,8 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
         named = {"connectionName": "large", **{key: trigger[key] for key in trigger if key not in connection}}
         with Server(program=program, config=config) as server, Client(server.port) as client:
             assert first_that(lambda answer: answer == VALUE, client, named) == VALUE
-            answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
+            other = {**trigger, "username": "b", "hold": "0s"}  # not the same connection; and an edit, which would hold the value
+            answer = first_that(lambda answer: "MiB" in str(answer), client, other)
             assert ("the kafka agent process died: Aborted (out of its 28 MiB of memory, or an error in its client library): in the "
                     "connections file its connection may use 96 MiB") in str(answer)
 
