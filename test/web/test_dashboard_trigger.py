@@ -56,6 +56,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.screenshot("trigger-light")
     is_clean(browser)
 
+    assert client.metrics(queue("orders"), metric_name="", name="orders").metricValue == 96  # what KEDA got last is held
     broker.stop()
     browser.wait_for_text("held")
     browser.wait_for_text("connection failed", ".panel .lines")

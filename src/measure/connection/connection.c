@@ -147,8 +147,8 @@ void connection_refused(struct connection *connection, const struct error *error
     set_failed(connection, error, now_ms);
 }
 
-/* The connection is back after an outage: what is due has been so since now, so that calls go
- * first. */
+/* The connection is back after an outage: what has an interval, or a stream, is due now, and calls
+ * go first. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
@@ -158,6 +158,7 @@ static void catch_up(struct query *query, int64_t now_ms)
     bool is_called = query->job.is_demanded; /* in a pause of this walk: it goes first anyway */
     if (is_called || query->job.timeouts > 0)
         return;
+    query->was_away = true;
     schedule_withdraw(&connection->schedule, &query->job);
     schedule_set_due(&connection->schedule, &query->job, CLOCK_NEVER);
     query_plan(query, now_ms);

@@ -65,6 +65,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     struct query *query = query_of_job(job);
     struct task *task = &query->task;
     query->sent_us = query->taken_us = now_us;
+    query->was_away = false;
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_duration_ms = query->job.duration_ms;

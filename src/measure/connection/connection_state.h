@@ -167,7 +167,10 @@ struct query {
     /* A notification outdates readings whose measurement began before this time;
      * connection_attempts.c. */
     int64_t outdated_from_us;
-    bool is_awaited;  /* by a call, since the last attempt ended; query.c */
+    bool is_awaited; /* by a call, since the last attempt ended; query.c */
+    /* Its connection is back after an outage, and it was not sent since; connection.c,
+     * connection_attempts.c. */
+    bool was_away;
     struct zero zero; /* a reading of 0 that does not count yet; zero.c */
     /* query.c; is_outdated: connection_attempts.c, too. */
     struct query_known known;

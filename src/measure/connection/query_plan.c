@@ -49,7 +49,7 @@ static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms
     if (interval_ms == 0)
         return CLOCK_NEVER;
     bool lacks_wanted = (query->wants & ~query->task.wants) != 0; /* a new use wants more */
-    if (sent_ms == INT64_MIN || lacks_wanted)
+    if (sent_ms == INT64_MIN || lacks_wanted || query->was_away)
         return wanted_from_ms;
     /* A stream waits for the first message, whatever interval is set. */
     if (query->push.idle_interval_ms > 0)

@@ -128,13 +128,22 @@ static struct policy_peaks policy_peaks_of_trigger(const struct trigger *trigger
     return policy_peaks_of(&policy.peak, trigger->parsed.rules.hold_ms, now_ms);
 }
 
-/* Both count the same at the same source, whatever their thresholds are. A policy's value is of
- * replicas. */
+/* Other credentials may be wrong: that is an error to be seen. But where the former one has lost
+ * its connection, which has another name now, say, its source is all that is known of it. */
+static bool have_one_connection(const struct trigger *trigger, const struct trigger *other)
+{
+    if (other->bound.query == NULL)
+        return trigger->bound.source == other->bound.source;
+    return text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
+                      other->parsed.values[OPTION_CONNECTION]->identity);
+}
+
+/* Whatever their thresholds are. A policy's value is of replicas. */
 static bool count_the_same(const struct trigger *trigger, const struct trigger *other)
 {
     return other->bound.source != 0 && trigger->parsed.scaler == other->parsed.scaler &&
            (trigger->policy == NULL) == (other->policy == NULL) &&
-           trigger->bound.source == other->bound.source &&
+           have_one_connection(trigger, other) &&
            text_equal(trigger->parsed.values[OPTION_QUERY]->identity,
                       other->parsed.values[OPTION_QUERY]->identity);
 }

@@ -137,11 +137,12 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
 static void add_held(const struct trigger *trigger, const struct trigger_report *report,
                      const struct trigger_figures *figures, struct text *text)
 {
+    bool is_measured = report->snapshot.known.is_measured;
     bool is_own = trigger->answers.hold.is_own;
-    text_add(text, is_own ? "held: " : "held from another replica: ");
+    text_add(text, is_own || is_measured ? "held: " : "held from another replica: ");
     add_value(trigger, &report->answer, text);
     add_activity(&report->answer, text);
-    if (report->snapshot.known.is_measured)
+    if (is_measured)
         add_last_measurement(trigger, report, figures, text);
     else
         text_addf(text, "; measured %s%.1f s ago or earlier", is_own ? "" : "there ",
