@@ -179,7 +179,7 @@ static void a_watch_that_is_silent_begins_anew(void **state)
 }
 
 /* As the ScaledObjects after a restart of the API server: nobody knows what happened meanwhile, but
- * the watch that begins anew names the generation of each. */
+ * the watch that begins again has the generation of each. */
 static void what_a_new_watch_finds_as_it_was_is_not_read_again(void **state)
 {
     (void)state;

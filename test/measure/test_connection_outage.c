@@ -96,6 +96,28 @@ static void after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measur
     watcher_stop(&watcher);
 }
 
+/* It was active, and would be measured half a minute later otherwise. */
+static void after_a_reconnect_what_a_stream_watches_is_due(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = acquire("a");
+    struct query *other = acquire("b");
+    watcher_start(&watcher, query, true);
+    measure(query, 7);
+    measure(other, 1);
+    now_ms += 1000;
+    demand(other);
+    assert_ptr_equal(take(), other);
+    lose("connection reset");
+    now_ms += 1000;
+    connect_now();
+    assert_ptr_equal(take(), query);
+    assert_null(take()); /* what only polls is measured by the next one */
+    answer(query, 0);
+    watcher_stop(&watcher);
+}
+
 static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
 {
     (void)state;
@@ -194,6 +216,7 @@ int main(void)
         TEST(after_a_reconnect_a_call_comes_first),
         TEST(after_a_reconnect_a_call_comes_before_what_waited_before_the_outage),
         TEST(after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measured),
+        TEST(after_a_reconnect_what_a_stream_watches_is_due),
         TEST(an_outage_is_no_sign_of_a_source_that_cannot_keep_up),
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_failed_attempt_is_a_gap_between_two_samples),

@@ -289,7 +289,7 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
-/* A failed connection is back: what has an interval goes on to be measured, and what is spaced out,
+/* A failed connection is back: what has an interval is measured now, and what is spaced out,
  * unless it may have broken the clients, is tried now. */
 void check_caught_up(const struct client *client)
 {
@@ -299,7 +299,9 @@ void check_caught_up(const struct client *client)
         int number = client->source->items[i].number;
         if (query == NULL)
             continue;
-        if (query_interval_ms(query) > 0 && query->job.state == JOB_IDLE)
+        bool is_due = query->job.state != JOB_IDLE &&
+                      (query->job.state != JOB_SCHEDULED || query->job.due_ms <= now_ms());
+        if (query_interval_ms(query) > 0 && query->job.timeouts == 0 && !is_due)
             violated("item %d is not measured again though its source is back", number);
         if (schedule_is_spaced_out(&query->job) && query->losses < MAX_LOSSES &&
             query->job.due_ms > now_ms())

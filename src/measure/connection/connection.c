@@ -159,6 +159,7 @@ static void catch_up(struct query *query, int64_t now_ms)
     if (is_called || query->job.timeouts > 0)
         return;
     query->was_away = true;
+    /* What was due before is late since now, too. */
     schedule_withdraw(&connection->schedule, &query->job);
     schedule_set_due(&connection->schedule, &query->job, CLOCK_NEVER);
     query_plan(query, now_ms);

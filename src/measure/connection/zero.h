@@ -39,7 +39,7 @@ struct zero {
     int64_t since_ms; /* when the first reading in doubt came; 0: none did */
 };
 
-/* A reading, and what is known beside it. */
+/* A reading, and what else is known. */
 struct zero_facts {
     const struct reading *reading;
     const struct reading *before; /* that counted last; NULL: none did */

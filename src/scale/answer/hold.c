@@ -29,19 +29,9 @@ void hold_measured(struct hold *hold, double value, bool active, int64_t sent_ms
     hold->measured_ms = sent_ms;
 }
 
-static void set_peaks(struct hold *hold, const struct peak *peaks, size_t count)
-{
-    hold->peaks = memory_grow(hold->peaks, &hold->peaks_capacity, count, sizeof(*hold->peaks));
-    if (count > 0)
-        memcpy(hold->peaks, peaks, count * sizeof(*peaks));
-    hold->peaks_count = count;
-}
-
 /* Of idle triggers, which are most of them where there are many, nothing is kept. */
 void hold_add(struct hold *hold, double value, int64_t window_ms, int64_t now_ms)
 {
-    const struct peak peak = {value, now_ms};
-    struct peak peaks[PEAKS_MAX];
     size_t count = hold->peaks_count;
     if (count == 0 && !(value > 0))
         return;
@@ -50,10 +40,9 @@ void hold_add(struct hold *hold, double value, int64_t window_ms, int64_t now_ms
     count = peaks_drop(hold->peaks, count, now_ms - window_ms); /* as the HPA (hpa.c) */
     if (count == PEAKS_MAX)
         count = peaks_join_closest(hold->peaks, count);
-    if (count > 0)
-        memcpy(peaks, hold->peaks, count * sizeof(*peaks));
-    peaks[count++] = peak;
-    set_peaks(hold, peaks, count);
+    hold->peaks = memory_grow(hold->peaks, &hold->peaks_capacity, count + 1, sizeof(*hold->peaks));
+    hold->peaks[count] = (struct peak){value, now_ms};
+    hold->peaks_count = count + 1;
 }
 
 void hold_failed(struct hold *hold, int64_t now_ms)
@@ -95,6 +84,14 @@ void held_merge(struct held *known, const struct held *other)
     known->since_ms = MAX(known->since_ms, other->since_ms);
     known->peaks_count =
         peaks_merge(known->peaks, known->peaks_count, PEAKS_MAX, other->peaks, other->peaks_count);
+}
+
+static void set_peaks(struct hold *hold, const struct peak *peaks, size_t count)
+{
+    hold->peaks = memory_grow(hold->peaks, &hold->peaks_capacity, count, sizeof(*hold->peaks));
+    if (count > 0)
+        memcpy(hold->peaks, peaks, count * sizeof(*peaks));
+    hold->peaks_count = count;
 }
 
 void hold_take(struct hold *hold, const struct held *held, int64_t now_ms)

@@ -155,6 +155,8 @@ void trigger_peers_take_hold(struct trigger *trigger, int64_t now_ms)
 {
     struct held held;
     const struct trigger *other = trigger;
+    if (trigger->answers.hold.is_own)
+        return;
     for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
         other = other->prev_of_object;
         if (count_the_same(trigger, other) && hold_give(&other->answers.hold, now_ms, &held))

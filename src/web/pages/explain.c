@@ -65,14 +65,13 @@ static json_t *explain_source(const struct query_state *source, web_json_make_te
 static json_t *explain_failure(const struct trigger *trigger, const struct snapshot *snapshot,
                                int64_t now_ms)
 {
-    int64_t since_ms = trigger->answers.hold.failing_since_ms; /* 0: no call got that yet */
+    /* What is held from elsewhere is so as long as there; before any call, since the attempt. */
+    int64_t since_ms = hold_since_ms(&trigger->answers.hold, snapshot->known.failed_at_ms);
     if (snapshot->known.last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
     web_json_set(object, "error", web_json_text(error_text(&snapshot->known.error)));
-    web_json_set(
-        object, "sinceSeconds",
-        web_json_seconds(now_ms - (since_ms == 0 ? snapshot->known.failed_at_ms : since_ms)));
+    web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - since_ms));
     return object;
 }
 
@@ -139,7 +138,8 @@ static void add_held(const struct trigger *trigger, const struct trigger_report 
 {
     bool is_measured = report->snapshot.known.is_measured;
     bool is_own = trigger->answers.hold.is_own;
-    text_add(text, is_own || is_measured ? "held: " : "held from another replica: ");
+    text_add(text, is_own || is_measured ? "held: "
+                                         : "held from another replica, or from before an edit: ");
     add_value(trigger, &report->answer, text);
     add_activity(&report->answer, text);
     if (is_measured)
