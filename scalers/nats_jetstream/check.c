@@ -2,11 +2,11 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kit/http_url.h"
 #include "nats_jetstream/credentials.h"
 #include "nats_jetstream/nkey.h"
 #include "nats_jetstream/options.h"
 #include "shared/address.h"
-#include "shared/http_address.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -111,9 +111,8 @@ static void check_monitoring(const struct nats_connection_options *connection,
         error_add(mistakes, "natsServerMonitoringEndpoint needs account: $G where there are none");
 
     _cleanup_(memory_free) char *url = nats_monitoring_url(connection);
-    _cleanup_(http_address_done) struct http_address address = {0};
-    if (strstr(connection->monitoring_endpoint, "://") != NULL ||
-        !http_address_parse(url, &address))
+    _cleanup_(http_url_done) struct http_url address = {0};
+    if (strstr(connection->monitoring_endpoint, "://") != NULL || !http_url_parse(url, &address))
         error_add(mistakes,
                   "natsServerMonitoringEndpoint must be host:port, such as nats.nats:8222 "
                   "or [fd00::1]:8222");

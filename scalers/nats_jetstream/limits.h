@@ -37,8 +37,9 @@ enum {
 
 /* Of a client of a monitoring port, instead of what servers and users choose. */
 enum {
-    NATS_LISTINGS_BYTES = 16 << 20, /* of all replies at a time: 1,000 consumers are 1 MB */
-    NATS_INDEX_BYTES = 6 << 20,     /* of the one that is read, and to sort it: jsz.h */
+    NATS_LISTINGS = 2,            /* at a time: who comes while one is slow does not wait for it */
+    NATS_LISTING_BYTES = 8 << 20, /* of a reply: 1,000 consumers are 1 MB */
+    NATS_INDEX_BYTES = 6 << 20,   /* of the one that is read, and to sort it: jsz.h */
 };
 
 /* Inline connections have fewer queries. */
@@ -48,7 +49,8 @@ _Static_assert(NATS_CHOSEN_BYTES + NATS_MAX_QUERIES * NATS_QUERY_BYTES <= NATS_A
                "an agent for the connections file");
 _Static_assert(NATS_CHOSEN_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES, "any agent");
 /* A listing that is near its limit may not fit beside more queries of an inline connection. */
-_Static_assert(NATS_LISTINGS_BYTES + NATS_INDEX_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES,
+_Static_assert(NATS_LISTINGS *NATS_LISTING_BYTES + NATS_INDEX_BYTES + 2500 * NATS_QUERY_BYTES <=
+                   NATS_AGENT_BYTES,
                "any agent of a monitoring port");
 
 #endif

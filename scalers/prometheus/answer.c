@@ -8,12 +8,12 @@
 
 enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40 };
 
-bool prometheus_answer_refusal(const char *name, const struct fetch_answer *answer,
+bool prometheus_answer_refusal(const char *name, const struct http_answer *answer,
                                struct error *error)
 {
     const char *type = json_string_value(json_object_get(answer->json, "errorType"));
     const char *words = json_string_value(json_object_get(answer->json, "error"));
-    if (words == NULL || fetch_is_login_refused(answer))
+    if (words == NULL || http_is_login_refused(answer))
         return error_unavailable(error, "%s: HTTP status %ld", name, answer->status);
     return error_unavailable(error, "%s refused the query: %.*s: %.*s", name,
                              (int)text_cut(type == NULL ? "error" : type, LONGEST_SHOWN),
@@ -158,11 +158,11 @@ static bool parse_parts(const char *name, const json_t *root, const json_t *resu
     return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
 }
 
-static const json_t *data_of(const char *name, const struct fetch_answer *answer,
+static const json_t *data_of(const char *name, const struct http_answer *answer,
                              struct error *error)
 {
     const json_t *root = answer->json;
-    if (!fetch_is_success(answer)) {
+    if (!http_is_success(answer)) {
         prometheus_answer_refusal(name, answer, error);
         return NULL;
     }
@@ -181,7 +181,7 @@ static const json_t *data_of(const char *name, const struct fetch_answer *answer
     return data == NULL ? &none : data;
 }
 
-bool prometheus_answer_parse_parts(const char *name, const struct fetch_answer *answer,
+bool prometheus_answer_parse_parts(const char *name, const struct http_answer *answer,
                                    struct reading *ret_reading, struct error *error)
 {
     struct reading reading = READING_UNKNOWN;
@@ -193,7 +193,7 @@ bool prometheus_answer_parse_parts(const char *name, const struct fetch_answer *
     return true;
 }
 
-bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer,
+bool prometheus_answer_parse(const char *name, const struct http_answer *answer,
                              struct reading *ret_reading, struct error *error)
 {
     const json_t *root = answer->json;

@@ -128,7 +128,7 @@ void prometheus_check_connection(const void *connection_options, struct error *m
 {
     const struct prometheus_connection_options *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(http_address_done) struct http_address address = {0};
+    _cleanup_(http_url_done) struct http_url address = {0};
     /* a missing one has been reported */
     if (connection->server_address[0] != '\0' &&
         !prometheus_address_parse(connection->server_address, &address, &error))
@@ -143,7 +143,7 @@ void prometheus_check_connection(const void *connection_options, struct error *m
 static void check_url(const struct prometheus_query *query, struct error *mistakes)
 {
     static char none[] = "";
-    static const struct http_address nowhere = {.base = none};
+    static const struct http_url nowhere = {.base = none};
     _cleanup_(memory_free) char *url = prometheus_query_url(&nowhere, query);
     size_t bytes = strlen(url);
     if (bytes > MAX_URL_BYTES)

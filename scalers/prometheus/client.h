@@ -7,8 +7,8 @@
 #define BACKLOG_SCALERS_PROMETHEUS_CLIENT_H
 
 #include "base/error.h"
+#include "kit/http.h"
 #include "prometheus/url.h"
-#include "shared/fetch_pool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,14 +21,16 @@ enum {
     PROMETHEUS_MAX_TASKS = 32,
     PROMETHEUS_ISOLATED_SHARE = 4, /* a quarter of max_tasks */
     PROMETHEUS_TIMEOUT_MS = 10 * 1000,
+    PROMETHEUS_MAX_BODY_BYTES = 512 * 1024, /* a query returns one series */
+    PROMETHEUS_MAX_TREE_BYTES = 8 * PROMETHEUS_MAX_BODY_BYTES,
 };
 
 struct prometheus_client {
-    struct http_address address;
+    struct http_url address;
     char *name; /* "Prometheus at host:port" */
     struct curl_slist *headers;
-    struct fetch_pool *pool; /* one more than max_tasks: for the ping */
-    int64_t timeout_ms;      /* of a query; 0: the task's own */
+    struct http *http;  /* one more than max_tasks: for the ping */
+    int64_t timeout_ms; /* of a query; 0: the task's own */
     size_t max_tasks;
     int64_t grown_ms; /* when max_tasks last grew */
     int64_t busy_ms;  /* when it was last needed as large as it is */
@@ -45,7 +47,7 @@ void prometheus_client_set_max_tasks(struct prometheus_client *client, size_t ma
 /* Sends the cheapest query, `1`, with the client as its owner: does the server answer anything at
  * all? */
 void prometheus_client_ping(struct prometheus_client *client, int64_t deadline_ms);
-bool prometheus_client_take_ping(const struct prometheus_client *client, struct fetch_ended *ended,
+bool prometheus_client_take_ping(const struct prometheus_client *client, struct http_ended *ended,
                                  struct error *error);
 
 #endif

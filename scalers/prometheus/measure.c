@@ -39,7 +39,7 @@ static void adjust_window(const struct round *round)
     struct prometheus_client *client = round->client;
     int64_t now_ms = clock_now_ms();
     size_t max_tasks = client->max_tasks;
-    size_t in_flight = fetch_pool_in_flight(client->pool);
+    size_t in_flight = http_in_flight(client->http);
     if (in_flight > PROMETHEUS_DEFAULT_TASKS)
         client->busy_ms = now_ms;
     if (in_flight >= max_tasks && max_tasks < PROMETHEUS_MAX_TASKS &&
@@ -50,12 +50,6 @@ static void adjust_window(const struct round *round)
         set_max_tasks(round, PROMETHEUS_DEFAULT_TASKS);
 }
 
-static char *make_url(const void *address, const void *owner)
-{
-    const struct task *task = owner;
-    return prometheus_query_url(address, task->query);
-}
-
 static void begin_tasks(const struct round *round)
 {
     struct prometheus_client *client = round->client;
@@ -63,7 +57,8 @@ static void begin_tasks(const struct round *round)
         if (client->timeout_ms > 0)
             task->timeout_ms = client->timeout_ms;
         task->deadline_ms = clock_now_ms() + task->timeout_ms;
-        fetch_pool_get_made(client->pool, make_url, &client->address, task, task->deadline_ms);
+        _cleanup_(memory_free) char *url = prometheus_query_url(&client->address, task->query);
+        http_get(client->http, url, PROMETHEUS_MAX_BODY_BYTES, task, task->deadline_ms);
     }
 }
 
@@ -77,7 +72,7 @@ static void note_answer(struct round *round)
         task_fail(task, &round->unreached_error);
     }
     if (round->is_pinging)
-        fetch_pool_cancel(round->client->pool, round->client);
+        http_cancel(round->client->http, round->client);
     round->is_pinging = false;
 }
 
@@ -96,11 +91,12 @@ static void take_unreached(struct round *round, struct task *task, struct error 
     prometheus_client_ping(round->client, clock_now_ms() + PING_TIMEOUT_MS);
 }
 
-static void take_answer(struct round *round, struct task *task, struct fetch_ended *ended)
+static void take_answer(struct round *round, struct task *task, struct http_ended *ended)
 {
     struct reading reading;
     note_answer(round);
-    bool good = ended->outcome == FETCH_ANSWERED;
+    bool good = ended->outcome == HTTP_ANSWERED &&
+                http_answer_make_tree(&ended->answer, 0, PROMETHEUS_MAX_TREE_BYTES, &ended->error);
     if (good && prometheus_query_has_parts(task->query))
         good = prometheus_answer_parse_parts(round->client->name, &ended->answer, &reading,
                                              &ended->error);
@@ -113,15 +109,15 @@ static void take_answer(struct round *round, struct task *task, struct fetch_end
         task_fail(task, &ended->error);
 }
 
-static bool take_one(struct round *round, struct fetch_ended *ended, struct error *error)
+static bool take_one(struct round *round, struct http_ended *ended, struct error *error)
 {
     if (ended->owner == round->client) {
         if (!prometheus_client_take_ping(round->client, ended, error))
             return false;
         note_answer(round);
-    } else if (ended->outcome == FETCH_TIMED_OUT)
+    } else if (ended->outcome == HTTP_TIMED_OUT)
         task_time_out(ended->owner);
-    else if (ended->outcome == FETCH_FAILED)
+    else if (ended->outcome == HTTP_FAILED)
         take_unreached(round, ended->owner, &ended->error);
     else
         take_answer(round, ended->owner, ended);
@@ -133,8 +129,8 @@ static bool take_ended(struct round *round, struct error *error)
 {
     bool usable = true;
     while (usable) {
-        _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-        if (!fetch_pool_take(round->client->pool, &ended))
+        _cleanup_(http_ended_done) struct http_ended ended = {0};
+        if (!http_take(round->client->http, &ended))
             break;
         usable = take_one(round, &ended, error);
     }
@@ -144,18 +140,18 @@ static bool take_ended(struct round *round, struct error *error)
 bool prometheus_measure(void *client, struct feed *feed, struct error *error)
 {
     struct round round = {.client = client, .feed = feed};
-    struct fetch_pool *pool = round.client->pool;
+    struct http *http = round.client->http;
     bool usable = true;
     set_max_tasks(&round, round.client->max_tasks);
     while (usable && !feed_is_stopping(feed)) {
         adjust_window(&round);
         begin_tasks(&round);
-        if (fetch_pool_in_flight(pool) == 0)
+        if (http_in_flight(http) == 0)
             break;
-        fetch_pool_wait(pool, feed, CLOCK_NEVER);
+        http_wait(http, feed, CLOCK_NEVER);
         usable = take_ended(&round, error);
     }
-    fetch_pool_stop(pool);
+    http_stop(http);
     error_done(&round.unreached_error);
     return usable;
 }

@@ -3,10 +3,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-bool prometheus_address_parse(const char *server_address, struct http_address *ret_address,
+bool prometheus_address_parse(const char *server_address, struct http_url *ret_address,
                               struct error *error)
 {
-    return http_address_parse(server_address, ret_address) ||
+    return http_url_parse(server_address, ret_address) ||
            error_invalid(error, "serverAddress must be a URL such as http://prometheus:9090/path "
                                 "or http://[fd00::1]:9090, "
                                 "without parameters, and with / ? # and @ of a password escaped");
@@ -15,9 +15,9 @@ bool prometheus_address_parse(const char *server_address, struct http_address *r
 static void add_parameter(struct text *url, const char *name, const char *value)
 {
     text_add(url, "&");
-    http_add_escaped(url, name);
+    http_url_add_escaped(url, name);
     text_add(url, "=");
-    http_add_escaped(url, value);
+    http_url_add_escaped(url, value);
 }
 
 /* The name of the label that says which of the queries a series is of. */
@@ -47,13 +47,13 @@ static char *join_parts(const struct prometheus_query *query)
     return text_take(&joined);
 }
 
-char *prometheus_query_url(const struct http_address *address, const struct prometheus_query *query)
+char *prometheus_query_url(const struct http_url *address, const struct prometheus_query *query)
 {
     struct text url = {0};
     text_addf(&url, "%s/api/v1/query?query=", address->base);
     _cleanup_(memory_free) char *joined =
         prometheus_query_has_parts(query) ? join_parts(query) : NULL;
-    http_add_escaped(&url, joined == NULL ? query->query : joined);
+    http_url_add_escaped(&url, joined == NULL ? query->query : joined);
     if (query->namespace != NULL)
         add_parameter(&url, "namespace", query->namespace);
     for (size_t i = 0; i < query->query_parameters.count; i++) {

@@ -2,10 +2,10 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kit/auth.h"
 #include "rabbitmq/management/pattern.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
-#include "shared/token.h"
 
 #include <string.h>
 #include <strings.h>
@@ -59,7 +59,7 @@ static void check_oauth(const struct rabbitmq_connection_options *connection,
         error_add(mistakes, "endpointParams must be written as in a URL: name=value&name=value, "
                             "percent-encoded");
     if (uri)
-        token_check_endpoint("oauthTokenURI", connection->oauth_token_uri, mistakes);
+        auth_check_endpoint("oauthTokenURI", connection->oauth_token_uri, mistakes);
     if (uri && connection->username != NULL)
         error_add(mistakes, "oauthTokenURI excludes username and password: set one of them");
 }

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/url.h"
-#include "shared/http_address.h"
+#include "kit/http_url.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static char *decoded(const char *bytes, size_t length)
 char *rabbitmq_url_escaped(const char *name)
 {
     struct text text = {0};
-    http_add_escaped(&text, name);
+    http_url_add_escaped(&text, name);
     return text_take(&text);
 }
 
@@ -64,10 +64,10 @@ char *rabbitmq_url_query_escaped(const char *name)
     struct text text = {0};
     for (const char *space; (space = strchr(name, ' ')) != NULL; name = space + 1) {
         _cleanup_(memory_free) char *word = text_copy_bytes(name, (size_t)(space - name));
-        http_add_escaped(&text, word);
+        http_url_add_escaped(&text, word);
         text_add(&text, "+");
     }
-    http_add_escaped(&text, name);
+    http_url_add_escaped(&text, name);
     return text_take(&text);
 }
 

@@ -18,11 +18,3 @@ bool source_memory_set(struct source_memory *memory, size_t bytes)
     pthread_mutex_unlock(&lock);
     return may;
 }
-
-void source_memory_move(struct source_memory *from, size_t bytes, struct source_memory *to)
-{
-    pthread_mutex_lock(&lock);
-    from->used -= bytes;
-    to->used += bytes;
-    pthread_mutex_unlock(&lock);
-}

@@ -1,7 +1,7 @@
 /*
- * The memory that sources can make us hold, of all connections of this process together: their
- * replies, and the links of a connection after its first. Each connection has limits of its own,
- * but many of them may get large replies at a time, or name many nodes.
+ * The memory that Redis servers can make us hold, of all connections of this process together:
+ * their replies, and the links of a connection after its first. Each connection has limits of its
+ * own, but many of them may get large replies at a time, or name many nodes.
  *
  * A connection may have as much as it leaves to the others. Each always has a little, so that usual
  * replies get through whatever others have.
@@ -20,8 +20,7 @@ enum {
         32 << 10, /* of 1,024 connections 32 MiB; a usual reply has less than 4 KiB */
 };
 
-/* What one connection has, or somebody who got a reply of it. Begins empty, and is to be empty
- * again before it goes. */
+/* What one connection has. Begins empty, and is to be empty again before it goes. */
 struct source_memory {
     size_t used;
 };
@@ -29,8 +28,5 @@ struct source_memory {
 /* It has so many bytes from now on. False: it may not, and has as many as before. Fewer are never
  * refused. */
 bool source_memory_set(struct source_memory *memory, size_t bytes);
-
-/* So many of its bytes are another's of the same connection, who may have them longer. */
-void source_memory_move(struct source_memory *from, size_t bytes, struct source_memory *to);
 
 #endif

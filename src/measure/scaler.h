@@ -3,7 +3,7 @@
  *
  * A new scaler needs a struct for each scope, a table of options for their fields, the hooks below,
  * and a line in scalers/CMakeLists.txt. It includes only this header, measure/task.h,
- * measure/reading.h, config/option.h, base/, scalers/shared/ and its client library.
+ * measure/reading.h, config/option.h, base/, scalers/shared/, scalers/kit/ and its client library.
  *
  * Threads: connect, measure and disconnect of one client run on one thread, so they need no locks.
  *          prepare runs before the first thread. All other hooks are pure, and run on any thread.

@@ -792,18 +792,6 @@ def stream_trigger(port, number, user="a"):
 
 # ---- many connections ----
 
-def http_held(bodies, size):
-    """All but the end of each body that `bodies(path)` does not say."""
-    def script(wire):
-        for path in http_requests(wire):
-            body = bodies(path)
-            if body is None:
-                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (size + 1) + b"x" * size)
-                wire.hang()
-            wire.send(http_reply(body))
-    return script
-
-
 def http_head_held(bodies):
     """The head of each body that `bodies(path)` does not say: many lines, and one that does not end."""
     head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"a%d: %s\r\n" % (i, b"x" * 230) for i in range(60)) + b"b: " + b"y" * 99000
@@ -836,10 +824,8 @@ def redis_depth(wire):
 
 # Almost the largest reply that a connection accepts, which does not end: (name, trigger, script, triggers a connection)
 HELD = [
-    ("prometheus", prometheus_trigger, http_held(prometheus_setup, (1 << 20) - 1000), 8),
     ("prometheus, heads", prometheus_trigger, http_head_held(prometheus_setup), 6),
     ("rabbitmq (HTTP), heads", management_trigger, http_head_held(management_setup), 6),
-    ("rabbitmq (HTTP)", management_trigger, http_held(management_setup, (8 << 20) - 1000), 1),
     ("redis, a long reply", redis_trigger, redis_held(b"$1900000\r\n" + b"x" * 1900000 + b"\r\n"), 1),
     ("redis, strings", redis_trigger, redis_held(b"$2000000\r\n" + b"x" * 1999000), 1),
     ("rabbitmq (AMQP)", amqp_trigger, amqp_before_open("all channels before it is open", ALL_CHANNELS), 1),

@@ -1,5 +1,5 @@
 /*
- * Stands in for shared/fetch.h and shared/fetch_pool.h, and so for libcurl: what is fetched are the
+ * Stands in for kit/http.h, and so for libcurl: what is fetched are the
  * lines of a text, one an answer, in the order of the questions. A line is a status and JSON ("200
  * {}"), or begins with another letter where nothing was answered: `t` in time, `l` that was small
  * enough; else it failed.

@@ -15,13 +15,12 @@ from concurrent import futures
 import grpc
 import pytest
 
-from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_reply, http_requests, is_probe, postgresql_iterations,
-                             postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node,
-                             sentinel_trigger)
+from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_reply, http_requests, postgresql_iterations,
+                             postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node, sentinel_trigger)
 from attacks.replies import SOURCES as OTHER_SOURCES
 from attacks.replies_kafka import (KAFKA_SOURCES, OFFSET_FETCH, kafka_half_silent, kafka_large, kafka_listed, kafka_silent, kafka_trigger,
                                    kafka_wide)
-from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
+from attacks.suffering import MIB, PATIENCE_SECONDS, Memory, Peer, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
 from support.clients.grpc_client import Client, refusal
@@ -35,9 +34,6 @@ GROWTH_MIB = 32
 TOGETHER_MIB = 56  # 48 for replies, and a little for each connection
 CLUSTERS = 12
 FAILOVERS, FAILOVER_SECONDS = 16, 8
-NAMESPACES, INLINE = 4, 64
-SLOW_TRIGGERS, SLOW_SECONDS = 8, 8
-MORE_LINKS = 400  # of all of them, beside the first of each connection
 SOURCES = OTHER_SOURCES + KAFKA_SOURCES + TLS_SOURCES
 worst = {}
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
@@ -99,42 +95,6 @@ def test_failovers_without_end_affect_no_other(program, transport):
     outcome = played(program, redis_failing_over, lambda port: [sentinel_trigger(port, 0, f"u{number}") for number in range(FAILOVERS)],
                      FAILOVER_SECONDS, until=lambda peer: peer.accepted.value >= 4 * FAILOVERS)
     assert outcome.calls > 0 and not outcome.failures
-
-
-def prometheus_slow(wire):
-    """Each answer takes so long that more links would help."""
-    for path in http_requests(wire):
-        if not is_probe(path):
-            time.sleep(0.4)
-        wire.send(http_reply(prometheus_body(path)))
-
-
-def test_sources_of_several_namespaces_take_little_together(program, transport, tmp_path):
-    """Each namespace has 64 connections over TLS, which may have 32 links each."""
-    certificate, key = Authority(tmp_path).issue("node")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-
-    def trigger(port, namespace, connection, number):
-        address = f"https://u{namespace}-{connection}:x@127.0.0.1:{port}"
-        return {**prometheus_trigger(port, number), "serverAddress": address, "brokerUnsafeSsl": "true"}
-
-    with Peer(HEALTHY.good) as healthy, Peer(prometheus_slow, tls=context) as peer, Server(program=program) as server, \
-            Client(server.port) as client:
-        memory, witness = Memory(server), Witness(client, HEALTHY.trigger(healthy.port, 0))
-        streams = [client.stream_is_active(trigger(peer.port, namespace, connection, number),
-                                           namespace=f"hostile{namespace}", name=f"o{connection}-{number}")
-                   for number in range(SLOW_TRIGGERS) for namespace in range(NAMESPACES) for connection in range(INLINE)]
-        end = time.monotonic() + SLOW_SECONDS
-        while time.monotonic() < end:
-            witness.call()
-            time.sleep(0.05)
-        links = peer.accepted.value - peer.ended.value
-        print(f"{NAMESPACES * INLINE} connections: {links} links, {memory.growth() / MIB:.1f} MiB")
-        assert INLINE * NAMESPACES < links <= INLINE * NAMESPACES + MORE_LINKS
-        assert not witness.failures
-        for stream in streams:
-            stream.cancel()
 
 
 def test_a_costly_login_is_not_repeated_soon(program, transport):

@@ -50,9 +50,8 @@ static void answer(struct http_connection *connection)
              "[1,\"%d\"]}}",
              atoi(connection->word));
     int length = MAX((int)strlen(body), padded_size);
-    const char *first = strcmp(connection->word, "blank") == 0 ? " X: y\r\n" : "";
-    connection->reply = text_format("HTTP/1.1 %d Some\r\n%sContent-Length: %d\r\n\r\n%-*s", status,
-                                    first, length, padded_size, body);
+    connection->reply = text_format("HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status,
+                                    length, padded_size, body);
     connection->sent = 0;
     connection->length = strlen(connection->reply);
     connection->in_flight = false;

@@ -1,7 +1,7 @@
 /*
  * A server that answers PromQL queries by their text: a number with itself, `slowN` after N
- * milliseconds, `statusN` with this status, `sizeN` with N bytes, `blank` with one before its first
- * header, `drop` by closing the connection, `dropN` so after N milliseconds, `hang` never.
+ * milliseconds, `statusN` with this status, `sizeN` with N bytes, `drop` by closing the connection,
+ * `dropN` so after N milliseconds, `hang` never.
  *
  * `held` ends by a `release`, which closes its connection and is answered a little later itself;
  * `pinged` is answered once there was a ping that `ping` changed.

@@ -503,9 +503,9 @@ static void the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint(void **state)
         {"http://nats.shop:8222", "no JSON", ""},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        _cleanup_(http_address_done) struct http_address endpoint = {0};
+        _cleanup_(http_url_done) struct http_url endpoint = {0};
         _cleanup_(text_done) struct text found = {0};
-        assert_true(http_address_parse(rows[i].endpoint, &endpoint));
+        assert_true(http_url_parse(rows[i].endpoint, &endpoint));
         struct nats_nodes nodes =
             nats_nodes_parse((struct json_text){rows[i].reply, strlen(rows[i].reply)}, &endpoint);
         text_add(&found, "");
@@ -519,9 +519,9 @@ static void the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint(void **state)
 static void assert_order(const struct nats_silent_nodes *silent, const char *order)
 {
     static const char reply[] = "{\"connect_urls\":[\"a.x:4222\",\"b.x:4222\",\"c.x:4222\"]}";
-    _cleanup_(http_address_done) struct http_address endpoint = {0};
+    _cleanup_(http_url_done) struct http_url endpoint = {0};
     _cleanup_(text_done) struct text found = {0};
-    assert_true(http_address_parse("http://nats.x:8222", &endpoint));
+    assert_true(http_url_parse("http://nats.x:8222", &endpoint));
     struct nats_nodes nodes = nats_nodes_parse((struct json_text){reply, strlen(reply)}, &endpoint);
     nats_silent_nodes_put_last(silent, &nodes);
     for (size_t i = 0; i < nodes.count; i++)

@@ -1,3 +1,4 @@
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
@@ -28,7 +29,7 @@ extern const struct scaler scaler_prometheus;
 static char *url_of(const char *address, const struct prometheus_query *query)
 {
     struct error error = {0};
-    _cleanup_(http_address_done) struct http_address parsed = {0};
+    _cleanup_(http_url_done) struct http_url parsed = {0};
     if (!prometheus_address_parse(address, &parsed, &error))
         fail_msg("%s: %s", address, error_text(&error));
     return prometheus_query_url(&parsed, query);
@@ -73,7 +74,7 @@ static void several_queries_are_one(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct text expected = {0};
         text_add(&expected, "http://db:9090/api/v1/query?query=");
-        http_add_escaped(&expected, rows[i].joined);
+        http_url_add_escaped(&expected, rows[i].joined);
         _cleanup_(memory_free) char *text = text_take(&expected);
         _cleanup_(memory_free) char *url = url_of("http://db:9090", &rows[i].query);
         assert_string_equal(url, text);
@@ -88,7 +89,7 @@ static void a_user_in_the_address_is_separated_from_it(void **state)
 {
     (void)state;
     struct error error = {0};
-    _cleanup_(http_address_done) struct http_address address = {0};
+    _cleanup_(http_url_done) struct http_url address = {0};
     assert_true(prometheus_address_parse("http://me:w%3Ard@db:90/p", &address, &error));
     assert_string_equal(address.host_port, "db:90");
     assert_string_equal(address.base, "http://db:90/p");
@@ -107,7 +108,7 @@ static void a_wrong_address_is_refused_without_showing_it(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
         _cleanup_(error_done) struct error error = {0};
-        _cleanup_(http_address_done) struct http_address address = {0};
+        _cleanup_(http_url_done) struct http_url address = {0};
         if (prometheus_address_parse(addresses[i], &address, &error))
             fail_msg("%s was taken", addresses[i]);
         assert_int_equal(error.code, ERROR_INVALID);
@@ -150,8 +151,8 @@ static void a_request_has_its_bounds(void **state)
 /* Parses an answer of this status and body. */
 static bool parses(long status, const char *body, double *ret_value, struct error *error)
 {
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {.status = status,
-                                                               .json = json_loads(body, 0, NULL)};
+    _cleanup_(json_done) json_t *json = json_loads(body, 0, NULL);
+    const struct http_answer answer = {.status = status, .json = json};
     struct reading reading;
     if (!prometheus_answer_parse("Prometheus at db:9090", &answer, &reading, error))
         return false;
@@ -203,8 +204,8 @@ static bool parses_parts_with(const char *warnings, const char *result, struct r
     _cleanup_(memory_free) char *body = text_format(
         "{\"status\":\"success\",%s\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}", warnings,
         result);
-    _cleanup_(fetch_answer_done) struct fetch_answer answer = {.status = 200,
-                                                               .json = json_loads(body, 0, NULL)};
+    _cleanup_(json_done) json_t *json = json_loads(body, 0, NULL);
+    const struct http_answer answer = {.status = 200, .json = json};
     return prometheus_answer_parse_parts("Prometheus at db:9090", &answer, ret_reading, error);
 }
 

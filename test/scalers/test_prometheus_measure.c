@@ -191,7 +191,7 @@ static void what_is_in_flight_at_the_end_is_abandoned(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_false(test_feed_task(setting.feed, i)->ended);
     const struct prometheus_client *client = setting.client;
-    assert_int_equal(fetch_pool_in_flight(client->pool), 0);
+    assert_int_equal(http_in_flight(client->http), 0);
     end(&setting);
 }
 

@@ -2,7 +2,6 @@
 #include "base/text.h"
 #include "measure/scaler_internal.h"
 #include "rabbitmq/management/leaders.h"
-#include "shared/source_memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

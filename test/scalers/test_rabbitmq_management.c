@@ -6,7 +6,6 @@
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/management_fixture.h"
-#include "shared/source_memory.h"
 
 #include <string.h>
 
@@ -83,58 +82,6 @@ static void a_queue_that_cannot_be_read_fails_no_other(void **state)
     assert_waiting(fixture.feed, 1, 4); /* it may be the one: it is requested alone */
     assert_waiting(fixture.feed, 2, 4); /* it may match: a page has what does */
     management_stop(&fixture);
-}
-
-enum { OTHERS = 12 };
-
-/* So that each connection has only what it always has. */
-static void fill(struct source_memory *others)
-{
-    for (size_t i = 0; i < OTHERS; i++)
-        while (source_memory_set(&others[i], others[i].used + 4096))
-            continue;
-}
-
-static void empty(struct source_memory *others)
-{
-    for (size_t i = 0; i < OTHERS; i++)
-        assert_true(source_memory_set(&others[i], 0));
-}
-
-static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
-{
-    (void)state;
-    struct management_fixture fixture;
-    struct source_memory others[OTHERS] = {0};
-    management_start(&fixture, "5s", &(struct management_script){.queues = 800}); /* 64 KB */
-    management_add_queues(&fixture, "q", 40, "QueueLength");
-    fill(others);
-    management_measure(&fixture);
-    management_assert_answered(&fixture, 0, 20); /* one by one, beside the second listing */
-    assert_all_ended(fixture.feed, 20, 20, TASK_FAILED);
-    assert_ended_with(fixture.feed, 20, TASK_FAILED, "other replies use the memory for it");
-    empty(others);
-    test_feed_again(fixture.feed);
-    management_measure(&fixture);
-    management_assert_answered(&fixture, 0, 40);
-    assert_int_equal(fixture.peer.totals, 2);
-    assert_int_equal(fixture.peer.statistics, 1);
-    assert_int_equal(fixture.peer.singles, 20);
-    management_stop(&fixture);
-}
-
-static void a_reply_that_was_taken_uses_no_memory(void **state)
-{
-    (void)state;
-    struct management_fixture fixture;
-    struct source_memory one = {0};
-    management_start(&fixture, "5s", &(struct management_script){.queues = 800});
-    management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
-    management_measure(&fixture);
-    management_assert_answered_from(&fixture, 0, 1, 40);
-    management_stop(&fixture);
-    assert_true(source_memory_set(&one, SOURCE_MEMORY_MAX / 2));
-    assert_true(source_memory_set(&one, 0));
 }
 
 /* More than 8 MB. */
@@ -550,8 +497,6 @@ int main(void)
         cmocka_unit_test(a_listing_may_have_any_order),
         cmocka_unit_test(a_name_with_a_nul_disturbs_no_other_queue),
         cmocka_unit_test(a_queue_that_cannot_be_read_fails_no_other),
-        cmocka_unit_test(no_memory_for_now_is_no_listing_that_is_too_large),
-        cmocka_unit_test(a_reply_that_was_taken_uses_no_memory),
         cmocka_unit_test(where_a_listing_is_too_large_each_queue_has_a_get),
         cmocka_unit_test(where_listings_are_refused_each_queue_has_a_get),
         cmocka_unit_test(a_queue_whose_get_is_refused_fails_alone),

@@ -77,7 +77,8 @@ static size_t get(struct fixture *fixture)
 {
     struct rabbitmq_http_answer answer;
     assert_true(rabbitmq_http_has_capacity(fixture->http));
-    rabbitmq_http_get(fixture->http, "/api/overview", fixture, clock_now_ms() + WITHIN_MS);
+    rabbitmq_http_get(fixture->http, "/api/overview", RABBITMQ_HTTP_REPLY_BYTES, fixture,
+                      clock_now_ms() + WITHIN_MS);
     assert_true(rabbitmq_http_wait_one(fixture->http, &answer));
     assert_int_equal(answer.outcome, RABBITMQ_HTTP_GOT);
     assert_ptr_equal(answer.owner, fixture);

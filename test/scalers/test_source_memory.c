@@ -41,27 +41,11 @@ static void many_connections_have_no_more_together_and_each_has_a_little(void **
         source_memory_set(&memories[i], 0);
 }
 
-static void what_is_moved_still_counts(void **state)
-{
-    (void)state;
-    struct source_memory fetcher = {0};
-    struct source_memory answer = {0};
-    struct source_memory other = {0};
-    assert_true(source_memory_set(&fetcher, SOURCE_MEMORY_MAX / 2));
-    source_memory_move(&fetcher, SOURCE_MEMORY_MAX / 2, &answer);
-    assert_int_equal(fetcher.used, 0);
-    assert_false(source_memory_set(&other, SOURCE_MEMORY_MAX / 2));
-    assert_true(source_memory_set(&answer, 0));
-    assert_true(source_memory_set(&other, SOURCE_MEMORY_MAX / 2));
-    assert_true(source_memory_set(&other, 0));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_as_much_as_it_leaves),
         cmocka_unit_test(many_connections_have_no_more_together_and_each_has_a_little),
-        cmocka_unit_test(what_is_moved_still_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

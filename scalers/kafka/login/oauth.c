@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "shared/token.h"
+#include "kit/auth.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ void kafka_oauth_check(const struct kafka_connection_options *connection, struct
         error_add(mistakes,
                   "sasl \"oauthbearer\" needs username, password and oauthTokenEndpointUri");
     else
-        token_check_endpoint("oauthTokenEndpointUri", connection->token_endpoint, mistakes);
+        auth_check_endpoint("oauthTokenEndpointUri", connection->token_endpoint, mistakes);
 
     const char **words = kafka_oauth_extensions(connection->oauth_extensions, &count);
     if (words == NULL)
@@ -81,7 +81,7 @@ char *kafka_oauth_scope(const char *scopes)
 }
 
 static bool give(const struct kafka_connection_options *connection, rd_kafka_t *rk,
-                 const struct token *token, struct error *error)
+                 const struct auth_token *token, struct error *error)
 {
     char reason[256] = "";
     struct timespec now;
@@ -100,18 +100,16 @@ static bool refresh(const struct kafka_connection_options *connection, rd_kafka_
                     int64_t deadline_ms, struct error *error)
 {
     _cleanup_(memory_free) char *scope = kafka_oauth_scope(connection->scopes);
-    _cleanup_(token_done) struct token token = {0};
-    const struct token_source source = {
+    _cleanup_(auth_token_done) struct auth_token token = {0};
+    const struct auth_client client = {
         .endpoint = connection->token_endpoint,
         .client_id = connection->username,
         .client_secret = connection->password,
         .scope = scope,
         .tls = &connection->tls,
     };
-    struct fetch_pool *pool = fetch_pool_new(&(struct fetch_source){.tls = source.tls}, 1);
-    bool got = token_get(&source, pool, deadline_ms, &token, error);
-    fetch_pool_free(pool);
-    return got && give(connection, rk, &token, error);
+    return auth_get_token(&client, deadline_ms, &token, error) &&
+           give(connection, rk, &token, error);
 }
 
 bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,

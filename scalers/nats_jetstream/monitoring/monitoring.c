@@ -3,20 +3,19 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kit/http.h"
+#include "kit/http_url.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/jsz.h"
 #include "nats_jetstream/monitoring/nodes.h"
-#include "shared/fetch.h"
-#include "shared/fetch_pool.h"
-#include "shared/http_address.h"
 
 #include <stdlib.h>
 #include <utlist.h>
 
 enum {
-    LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
-    GETS = LISTINGS + 1,
+    GETS = NATS_LISTINGS + 1,
+    PING_BYTES = 256 << 10,
 };
 
 static const char server[] = "NATS monitoring"; /* for errors */
@@ -41,15 +40,15 @@ struct listing {
 };
 
 struct nats_monitoring {
-    struct http_address address;
+    struct http_url address;
     struct nats_jsz_account account;
-    struct fetch_pool *pool;
+    struct http *http;
     char *name; /* for errors */
     char *listing_path;
     char *ping_url; /* the same without the consumers */
     bool is_clustered;
     bool follows; /* other nodes are asked: not where they would get a password */
-    struct listing listings[LISTINGS];
+    struct listing listings[NATS_LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
     struct nats_silent_nodes silent_nodes;
     bool is_pinging;
@@ -65,8 +64,8 @@ static void end(struct listing *listing)
 
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
 {
-    fetch_pool_free(monitoring->pool);
-    http_address_done(&monitoring->address);
+    http_free(monitoring->http);
+    http_url_done(&monitoring->address);
     free(monitoring->name);
     free(monitoring->listing_path);
     free(monitoring->ping_url);
@@ -77,57 +76,55 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
 {
     struct nats_monitoring *monitoring = memory_new(sizeof(*monitoring));
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
-    http_address_parse(url, &monitoring->address); /* nats_check_connection() has seen it */
-    monitoring->name = http_server_name(server, monitoring->address.base);
+    http_url_parse(url, &monitoring->address); /* nats_check_connection() has seen it */
+    monitoring->name = http_url_server(server, monitoring->address.base);
     monitoring->account = (struct nats_jsz_account){
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
 
     struct text listing_path = {0};
     text_add(&listing_path, "/jsz?acc=");
-    http_add_escaped(&listing_path, monitoring->account.id);
+    http_url_add_escaped(&listing_path, monitoring->account.id);
     text_add(&listing_path, "&consumers=true");
     monitoring->listing_path = text_take(&listing_path);
     monitoring->ping_url = text_format("%s/jsz", monitoring->address.base);
 
     const char *password = options->user == NULL ? monitoring->address.password : options->password;
-    const struct fetch_source source = {
+    const struct http_endpoint endpoint = {
         .name = server,
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
-        .max_body_bytes = NATS_LISTINGS_BYTES,
-        .max_bodies_bytes = NATS_LISTINGS_BYTES,
         .follows = true,
     };
-    monitoring->follows = source.user == NULL;
-    monitoring->pool = fetch_pool_new(&source, GETS);
+    monitoring->follows = endpoint.user == NULL;
+    monitoring->http = http_new(&endpoint, GETS);
     return monitoring;
 }
 
 /* An answer, or an error. */
-static bool check_answer(struct fetch_ended *ended, const char *name)
+static bool check_answer(struct http_ended *ended, const char *name)
 {
-    const struct fetch_answer *answer = &ended->answer;
-    if (ended->outcome != FETCH_ANSWERED)
+    const struct http_answer *answer = &ended->answer;
+    if (ended->outcome != HTTP_ANSWERED)
         return false;
-    if (fetch_is_login_refused(answer))
+    if (http_is_login_refused(answer))
         return error_unavailable(&ended->error,
                                  "%s: authentication failed: check user and password (status %ld)",
                                  name, answer->status);
-    return answer->status == FETCH_STATUS_OK ||
+    return answer->status == HTTP_OK ||
            error_unavailable(&ended->error,
                              "%s answered with status %ld: is that a monitoring port?", name,
                              answer->status);
 }
 
-static struct json_text text_of(const struct fetch_ended *ended)
+static struct json_text text_of(const struct http_ended *ended)
 {
     return (struct json_text){ended->answer.body.bytes, ended->answer.body.length};
 }
 
 /* The same with what it says. */
-static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended,
+static bool read_answer(const struct nats_monitoring *monitoring, struct http_ended *ended,
                         const char *name, struct nats_jsz *ret_jsz)
 {
     return check_answer(ended, name) &&
@@ -138,9 +135,9 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
                              struct nats_monitoring **ret_monitoring, struct error *error)
 {
     struct nats_monitoring *monitoring = monitoring_new(options);
-    _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-    fetch_pool_get(monitoring->pool, monitoring->ping_url, NULL, deadline_ms);
-    fetch_pool_wait_one(monitoring->pool, &ended);
+    _cleanup_(http_ended_done) struct http_ended ended = {0};
+    http_get(monitoring->http, monitoring->ping_url, PING_BYTES, NULL, deadline_ms);
+    http_wait_one(monitoring->http, &ended);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (!read_answer(monitoring, &ended, monitoring->name, &jsz)) {
         error_move(error, &ended.error);
@@ -165,7 +162,7 @@ static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
 
 static struct listing *free_listing(struct nats_monitoring *monitoring)
 {
-    for (size_t i = 0; i < LISTINGS; i++)
+    for (size_t i = 0; i < NATS_LISTINGS; i++)
         if (!monitoring->listings[i].is_in_flight)
             return &monitoring->listings[i];
     return NULL;
@@ -177,7 +174,7 @@ static void get_listing(const struct nats_monitoring *monitoring, struct listing
     /* The configuration makes a reply a third longer. */
     _cleanup_(memory_free) char *url = text_format("%s%s%s", base, monitoring->listing_path,
                                                    monitoring->is_clustered ? "&config=true" : "");
-    fetch_pool_get(monitoring->pool, url, listing, deadline_ms);
+    http_get(monitoring->http, url, NATS_LISTING_BYTES, listing, deadline_ms);
 }
 
 /* All that wait share one. */
@@ -231,10 +228,10 @@ static void answer_all(struct nats_monitoring *monitoring, struct listing *listi
     }
 }
 
-static void fail_all(struct listing *listing, const struct fetch_ended *ended)
+static void fail_all(struct listing *listing, const struct http_ended *ended)
 {
     for (struct task *task; (task = take_first(listing)) != NULL;)
-        if (ended->outcome == FETCH_TIMED_OUT)
+        if (ended->outcome == HTTP_TIMED_OUT)
             task_time_out(task);
         else
             task_fail(task, &ended->error);
@@ -249,7 +246,7 @@ static void get_next(struct nats_monitoring *monitoring, struct listing *listing
     else if (listing->step == LISTING_PORT) {
         _cleanup_(memory_free) char *url = text_format("%s/varz", monitoring->address.base);
         listing->step = LISTING_NODES;
-        fetch_pool_get(monitoring->pool, url, listing, listing->deadline_ms);
+        http_get(monitoring->http, url, NATS_LISTING_BYTES, listing, listing->deadline_ms);
     } else {
         int64_t left = (int64_t)(listing->nodes.count - listing->next_node);
         int64_t share_ms = (listing->deadline_ms - listing->sent_ms) / left;
@@ -261,15 +258,15 @@ static void get_next(struct nats_monitoring *monitoring, struct listing *listing
 
 /* Returns false where the port does not answer anything. */
 static bool end_port(struct nats_monitoring *monitoring, struct listing *listing,
-                     struct fetch_ended *ended, struct error *error)
+                     struct http_ended *ended, struct error *error)
 {
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    bool is_late = ended->outcome == FETCH_TIMED_OUT;
+    bool is_late = ended->outcome == HTTP_TIMED_OUT;
     if (read_answer(monitoring, ended, monitoring->name, &jsz)) {
         monitoring->is_clustered = jsz.is_clustered;
         listing->cluster = TAKE(jsz.cluster);
         answer_all(monitoring, listing, &jsz);
-    } else if (ended->outcome == FETCH_FAILED ||
+    } else if (ended->outcome == HTTP_FAILED ||
                (is_late && monitoring->answered_ms < listing->sent_ms)) {
         error_move(error, &ended->error);
         return false;
@@ -281,9 +278,9 @@ static bool end_port(struct nats_monitoring *monitoring, struct listing *listing
 
 /* Where there are no other nodes, nobody is left who may lead the consumers. */
 static void end_nodes(struct nats_monitoring *monitoring, struct listing *listing,
-                      struct fetch_ended *ended)
+                      struct http_ended *ended)
 {
-    if (ended->outcome != FETCH_ANSWERED)
+    if (ended->outcome != HTTP_ANSWERED)
         fail_all(listing, ended);
     else if (check_answer(ended, monitoring->name)) {
         listing->nodes = nats_nodes_parse(text_of(ended), &monitoring->address);
@@ -301,7 +298,7 @@ static void end_nodes(struct nats_monitoring *monitoring, struct listing *listin
 /* At its address may be a server that has not joined the cluster yet, or one of none or of another,
  * with streams and consumers of the same names. */
 static bool read_answer_of_node(const struct nats_monitoring *monitoring,
-                                const struct listing *listing, struct fetch_ended *ended,
+                                const struct listing *listing, struct http_ended *ended,
                                 const char *name, struct nats_jsz *ret_jsz)
 {
     if (!read_answer(monitoring, ended, name, ret_jsz))
@@ -313,12 +310,12 @@ static bool read_answer_of_node(const struct nats_monitoring *monitoring,
 
 /* A node that is lost is not the last that is asked. */
 static void end_node(struct nats_monitoring *monitoring, struct listing *listing,
-                     struct fetch_ended *ended)
+                     struct http_ended *ended)
 {
     const char *base = listing->nodes.bases[listing->next_node - 1];
-    _cleanup_(memory_free) char *name = http_server_name(server, base);
+    _cleanup_(memory_free) char *name = http_url_server(server, base);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    nats_silent_nodes_note(&monitoring->silent_nodes, base, ended->outcome == FETCH_TIMED_OUT);
+    nats_silent_nodes_note(&monitoring->silent_nodes, base, ended->outcome == HTTP_TIMED_OUT);
     if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
     else if (listing->next_node == listing->nodes.count)
@@ -327,7 +324,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
 }
 
 static bool end_get(struct nats_monitoring *monitoring, struct listing *listing,
-                    struct fetch_ended *ended, struct error *error)
+                    struct http_ended *ended, struct error *error)
 {
     switch (listing->step) {
     case LISTING_PORT:
@@ -343,11 +340,11 @@ static bool end_get(struct nats_monitoring *monitoring, struct listing *listing,
 }
 
 /* Returns false where the port does not accept connections, and so does not answer the listings. */
-static bool end_ping(struct nats_monitoring *monitoring, struct fetch_ended *ended,
+static bool end_ping(struct nats_monitoring *monitoring, struct http_ended *ended,
                      struct error *error)
 {
     monitoring->is_pinging = false;
-    if (ended->outcome != FETCH_FAILED)
+    if (ended->outcome != HTTP_FAILED)
         return true;
     error_move(error, &ended->error);
     return false;
@@ -357,12 +354,12 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
 {
     bool usable = true;
     while (usable) {
-        _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
-        if (!fetch_pool_take(monitoring->pool, &ended))
+        _cleanup_(http_ended_done) struct http_ended ended = {0};
+        if (!http_take(monitoring->http, &ended))
             break;
         struct listing *listing = ended.owner == monitoring ? NULL : ended.owner;
         bool is_of_port = listing == NULL || listing->step != LISTING_NODE;
-        if (is_of_port && ended.outcome != FETCH_TIMED_OUT && ended.outcome != FETCH_FAILED)
+        if (is_of_port && ended.outcome != HTTP_TIMED_OUT && ended.outcome != HTTP_FAILED)
             monitoring->answered_ms = clock_now_ms();
         usable = listing == NULL ? end_ping(monitoring, &ended, error)
                                  : end_get(monitoring, listing, &ended, error);
@@ -388,7 +385,7 @@ static int64_t check(struct nats_monitoring *monitoring)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
-    for (size_t i = 0; i < LISTINGS; i++) {
+    for (size_t i = 0; i < NATS_LISTINGS; i++) {
         struct listing *listing = &monitoring->listings[i];
         if (!listing->is_in_flight)
             continue;
@@ -398,8 +395,8 @@ static int64_t check(struct nats_monitoring *monitoring)
                          monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
         if (is_silent && now_ms >= half_ms) {
             monitoring->is_pinging = true;
-            fetch_pool_get(monitoring->pool, monitoring->ping_url, monitoring,
-                           listing->deadline_ms);
+            http_get(monitoring->http, monitoring->ping_url, PING_BYTES, monitoring,
+                     listing->deadline_ms);
         } else if (is_silent && half_ms < next_ms)
             next_ms = half_ms;
         for (const struct task *task = listing->tasks; task != NULL; task = task->next)
@@ -411,8 +408,8 @@ static int64_t check(struct nats_monitoring *monitoring)
 
 static void abandon(struct nats_monitoring *monitoring)
 {
-    fetch_pool_stop(monitoring->pool);
-    for (size_t i = 0; i < LISTINGS; i++)
+    http_stop(monitoring->http);
+    for (size_t i = 0; i < NATS_LISTINGS; i++)
         end(&monitoring->listings[i]);
     monitoring->waiting = NULL;
     monitoring->is_pinging = false;
@@ -430,9 +427,9 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
             continue;
         take_tasks(monitoring, feed);
         begin_listing(monitoring);
-        if (fetch_pool_in_flight(monitoring->pool) == 0)
+        if (http_in_flight(monitoring->http) == 0)
             break;
-        fetch_pool_wait(monitoring->pool, feed, check(monitoring));
+        http_wait(monitoring->http, feed, check(monitoring));
         usable = take_ended(monitoring, error);
     }
     abandon(monitoring);

@@ -21,8 +21,8 @@ void nats_nodes_done(struct nats_nodes *nodes)
 }
 
 /* The endpoint's URL with another host. */
-static void add_host(struct nats_nodes *nodes, const struct http_address *endpoint,
-                     const char *host, size_t length)
+static void add_host(struct nats_nodes *nodes, const struct http_url *endpoint, const char *host,
+                     size_t length)
 {
     const char *own_host = strstr(endpoint->base, "://") + strlen("://");
     const char *port = strrchr(endpoint->host_port, ':');
@@ -43,7 +43,7 @@ static size_t host_length(const char *address)
     return port == NULL ? strlen(address) : (size_t)(port - address);
 }
 
-static void add_advertised(struct nats_nodes *nodes, const struct http_address *endpoint,
+static void add_advertised(struct nats_nodes *nodes, const struct http_url *endpoint,
                            const json_t *addresses)
 {
     for (size_t i = 0; i < json_array_size(addresses); i++) {
@@ -60,7 +60,7 @@ static bool has_name(const char *address)
     return host[0] != '[' && inet_pton(AF_INET, host, &number) != 1;
 }
 
-static void add_routes(struct nats_nodes *nodes, const struct http_address *endpoint,
+static void add_routes(struct nats_nodes *nodes, const struct http_url *endpoint,
                        const json_t *routes)
 {
     if (!has_name(endpoint->host_port))
@@ -81,7 +81,7 @@ static json_t *list_of(struct json_text object, const char *field)
     return json_text_tree(json_text_member(object, field), 0, MAX_LIST_BYTES);
 }
 
-struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_address *endpoint)
+struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_url *endpoint)
 {
     struct nats_nodes nodes = {0};
     _cleanup_(json_done) json_t *advertised = list_of(reply, "connect_urls");

@@ -11,19 +11,19 @@
 #define BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_NODES_H
 
 #include "base/json_text.h"
-#include "shared/http_address.h"
+#include "kit/http_url.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct nats_nodes {
-    char **bases; /* of URLs, as http_address has one */
+    char **bases; /* of URLs, as http_url has one */
     size_t count;
 };
 
 /* Without the endpoint itself, as far as its name says so. None where the reply is not of /varz. */
-struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_address *endpoint);
+struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_url *endpoint);
 void nats_nodes_done(struct nats_nodes *nodes);
 
 enum { NATS_MAX_NODES = 16 };

@@ -11,7 +11,6 @@
 #include "measure/task.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
-#include "shared/source_memory.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -29,17 +28,15 @@ enum rabbitmq_http_outcome {
     RABBITMQ_HTTP_REFUSED,     /* with any other status than 401 and 403 */
     RABBITMQ_HTTP_TIMED_OUT,
     RABBITMQ_HTTP_TOO_LARGE,
-    RABBITMQ_HTTP_NO_MEMORY, /* for now: other replies use it */
-    RABBITMQ_HTTP_FAILED,    /* no connection, authentication failed, or no JSON */
+    RABBITMQ_HTTP_FAILED, /* no connection, authentication failed, or no JSON */
 };
 
 struct rabbitmq_http_answer {
     void *owner; /* as it was given to rabbitmq_http_get() */
     enum rabbitmq_http_outcome outcome;
-    json_t *json;                /* of RABBITMQ_HTTP_GOT, but of a list: */
-    struct text list;            /* its text, as it may be long */
-    struct source_memory memory; /* of both */
-    struct error error;          /* of every other outcome */
+    json_t *json;       /* of RABBITMQ_HTTP_GOT, but of a list: */
+    struct text list;   /* its text, as it may be long */
+    struct error error; /* of every other outcome */
 };
 
 /* The options must outlive it (TLS needs them whenever it connects). */
@@ -60,10 +57,16 @@ bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struc
  */
 bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error);
 
-/* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
+/* The limits of replies; of a client there are at most two listings, and eight replies in all. */
+enum {
+    RABBITMQ_HTTP_LISTING_BYTES = 8 << 20, /* 80 bytes a queue, a quorum queue 130: 60,000 */
+    RABBITMQ_HTTP_REPLY_BYTES = 2 << 20,   /* a page of 500 queues is 1 MB */
+};
+
+/* As kit/http.h has them. `path` begins behind the prefix: "/api/overview". */
 bool rabbitmq_http_has_capacity(const struct rabbitmq_http *http);
 bool rabbitmq_http_is_idle(const struct rabbitmq_http *http);
-void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
+void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, size_t max_bytes, void *owner,
                        int64_t deadline_ms);
 bool rabbitmq_http_take(struct rabbitmq_http *http, struct rabbitmq_http_answer *ret_answer);
 void rabbitmq_http_wait(struct rabbitmq_http *http, struct feed *feed, int64_t deadline_ms);

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "shared/source_memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,7 +31,7 @@ struct rabbitmq_leaders {
     struct queue_leader *by_queue;
     int64_t believed_from_ms; /* what is seen for the first time */
     int64_t drop_ms;
-    struct source_memory memory;
+    size_t bytes; /* of all */
 };
 
 struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms)
@@ -45,7 +44,7 @@ struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms)
 static void drop(struct rabbitmq_leaders *leaders, struct queue_leader *leader)
 {
     HASH_DEL(leaders->by_queue, leader);
-    source_memory_set(&leaders->memory, leaders->memory.used - leader->bytes);
+    leaders->bytes -= leader->bytes;
     free(leader);
 }
 
@@ -72,7 +71,7 @@ static struct queue_leader *find(const struct rabbitmq_leaders *leaders, const j
     return leader;
 }
 
-/* NULL: there is no memory for it. */
+/* NULL: there are too many. */
 static struct queue_leader *add(struct rabbitmq_leaders *leaders, const json_t *name,
                                 int64_t now_ms)
 {
@@ -82,9 +81,9 @@ static struct queue_leader *add(struct rabbitmq_leaders *leaders, const json_t *
         drop_before(leaders, now_ms - KEPT_MS);
         leaders->drop_ms = now_ms + KEPT_MS;
     }
-    if (leaders->memory.used + bytes > MAX_BYTES ||
-        !source_memory_set(&leaders->memory, leaders->memory.used + bytes))
+    if (leaders->bytes + bytes > MAX_BYTES)
         return NULL;
+    leaders->bytes += bytes;
     struct queue_leader *leader = memory_new(sizeof(*leader) + length);
     leader->bytes = bytes;
     memcpy(leader->queue, json_string_value(name), length);

@@ -53,7 +53,6 @@ static void drop_alone(struct rabbitmq_lookup *lookup)
         drop_last_alone(lookup);
     free(TAKE(lookup->alone));
     lookup->alone_capacity = 0;
-    source_memory_set(&lookup->alone_memory, 0);
 }
 
 static void free_lookup(struct rabbitmq_lookup *lookup)
@@ -327,14 +326,11 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
 
 /* ---- of a pattern ---- */
 
-/* Keeps the queue for a GET of its own. False: there are too many of them, or there is no memory
- * for it now. */
+/* Keeps the queue for a GET of its own. False: there are too many of them. */
 static bool add_alone(struct rabbitmq_lookup *lookup, const char *name,
                       const struct rabbitmq_counts *counts)
 {
-    size_t bytes = 2 * sizeof(struct rabbitmq_alone) + memory_heap_bytes(strlen(name) + 1);
-    if (lookup->alone_count == MAX_ALONE ||
-        !source_memory_set(&lookup->alone_memory, lookup->alone_memory.used + bytes))
+    if (lookup->alone_count == MAX_ALONE)
         return false;
     lookup->alone = memory_grow(lookup->alone, &lookup->alone_capacity, lookup->alone_count + 1,
                                 sizeof(struct rabbitmq_alone));

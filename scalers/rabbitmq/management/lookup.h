@@ -11,7 +11,6 @@
 #include "measure/task.h"
 #include "rabbitmq/management/counts.h"
 #include "rabbitmq/options.h"
-#include "shared/source_memory.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -78,7 +77,6 @@ struct rabbitmq_lookup {
     struct rabbitmq_alone *alone;        /* the last of these is requested next... */
     size_t alone_count;
     size_t alone_capacity;
-    struct source_memory alone_memory;
     bool is_alone;                   /* ... now */
     bool is_again;                   /* that GET is the second one */
     struct rabbitmq_matches matches; /* that this source has listed */

@@ -28,8 +28,8 @@ static void release_client(struct rabbitmq_management **client)
 static void request_overview(struct rabbitmq_management *client, int64_t deadline_ms)
 {
     rabbitmq_http_get(client->http,
-                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", client,
-                      deadline_ms);
+                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues",
+                      RABBITMQ_HTTP_REPLY_BYTES, client, deadline_ms);
 }
 
 /* Whether the broker keeps rates: with statistics disabled, or with rates_mode none, it has none
@@ -145,7 +145,7 @@ static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup 
 }
 
 /* The listing did not come. Statistics are the last to be listed: if they are too large or refused,
- * each queue gets a GET; if they are late, or there is no memory for them now, its tasks fail. */
+ * each queue gets a GET; if they are late, its tasks fail. */
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             const struct rabbitmq_http_answer *answer)
 {
@@ -204,7 +204,6 @@ static bool take_listing_answer(struct rabbitmq_management *client,
     case RABBITMQ_HTTP_NO_BROKER:
     case RABBITMQ_HTTP_TIMED_OUT:
     case RABBITMQ_HTTP_TOO_LARGE:
-    case RABBITMQ_HTTP_NO_MEMORY:
         give_up_listing(client, listing, answer);
         return true;
     }
@@ -267,12 +266,11 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
 static bool take_overview_answer(struct rabbitmq_management *client,
                                  struct rabbitmq_http_answer *answer, struct error *error)
 {
-    if (answer->outcome == RABBITMQ_HTTP_GOT)
-        take_overview(client, answer->json);
-    else if (answer->outcome != RABBITMQ_HTTP_NO_MEMORY) {
+    if (answer->outcome != RABBITMQ_HTTP_GOT) {
         error_move(error, &answer->error);
         return false;
     }
+    take_overview(client, answer->json);
     if (rabbitmq_preference_is_back(&client->preference, clock_now_ms()))
         note_restart(client);
     return true;

@@ -28,10 +28,10 @@
  * the listing is too large or refused, a pattern with more than a page fails.
  * These zeros last for longer than zero_settles_ms, or until somebody repairs the broker.
  *
- * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
- * a queue), leaders.h (which zeros of it are believed), rates.h (which rates), lookup.h (what a
- * task waits for), pattern.h (which names match), listing.h (many lookups by one GET), preference.h
- * (which source), management_requests.c (what is sent), this.
+ * Read the folder in this order: http.h (GETs), counts.h (numbers of a queue), leaders.h (which
+ * zeros of it are believed), rates.h (which rates), lookup.h (what a task waits for), pattern.h
+ * (which names match), listing.h (many lookups by one GET), preference.h (which source),
+ * management_requests.c (what is sent), this.
  *
  * Threads: one at a time.
  */

@@ -47,7 +47,7 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
                               ? lookup->sent_ms + totals_ms(client)
                               : rabbitmq_management_deadline_ms(client, lookup);
     rabbitmq_lookup_move(lookup, &client->requested);
-    rabbitmq_http_get(client->http, path, lookup, deadline_ms);
+    rabbitmq_http_get(client->http, path, RABBITMQ_HTTP_REPLY_BYTES, lookup, deadline_ms);
 }
 
 /* What has begun comes first: few patterns have names of new queues in memory then. */
@@ -108,7 +108,7 @@ static void request_listing(struct rabbitmq_management *client, struct rabbitmq_
     _cleanup_(memory_free) char *path =
         rabbitmq_lookup_listing_path(&client->vhost, listing->source);
     listing->is_in_flight = true;
-    rabbitmq_http_get(client->http, path, listing, deadline_ms);
+    rabbitmq_http_get(client->http, path, RABBITMQ_HTTP_LISTING_BYTES, listing, deadline_ms);
 }
 
 /* Whether to list the patterns that wait, beside so many queues that are listed. */

@@ -3,7 +3,6 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "measure/scaler.h"
-#include "shared/source_memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ struct queue_rates {
 struct rabbitmq_rates {
     struct queue_rates *by_queue;
     int64_t drop_ms;
-    struct source_memory memory;
+    size_t bytes; /* of all */
 };
 
 struct rabbitmq_rates *rabbitmq_rates_new(void)
@@ -54,7 +53,7 @@ static void drop_before(struct rabbitmq_rates *rates, int64_t seen_ms)
         if (queue->seen_ms >= seen_ms)
             continue;
         HASH_DEL(rates->by_queue, queue);
-        source_memory_set(&rates->memory, rates->memory.used - queue->bytes);
+        rates->bytes -= queue->bytes;
         free(queue);
     }
 }
@@ -65,7 +64,7 @@ void rabbitmq_rates_free(struct rabbitmq_rates *rates)
     free(rates);
 }
 
-/* NULL: there is no memory for it. */
+/* NULL: there are too many. */
 static struct queue_rates *find(struct rabbitmq_rates *rates, const json_t *name, int64_t now_ms)
 {
     struct queue_rates *queue;
@@ -78,9 +77,9 @@ static struct queue_rates *find(struct rabbitmq_rates *rates, const json_t *name
         drop_before(rates, now_ms - KEPT_MS);
         rates->drop_ms = now_ms + KEPT_MS;
     }
-    if (rates->memory.used + bytes > MAX_BYTES ||
-        !source_memory_set(&rates->memory, rates->memory.used + bytes))
+    if (rates->bytes + bytes > MAX_BYTES)
         return NULL;
+    rates->bytes += bytes;
     queue = memory_new(sizeof(*queue) + length);
     queue->bytes = bytes;
     memcpy(queue->queue, json_string_value(name), length);

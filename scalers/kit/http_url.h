@@ -3,14 +3,14 @@
  *
  * Threads: any; nothing is kept.
  */
-#ifndef BACKLOG_SCALERS_SHARED_HTTP_ADDRESS_H
-#define BACKLOG_SCALERS_SHARED_HTTP_ADDRESS_H
+#ifndef BACKLOG_SCALERS_KIT_HTTP_URL_H
+#define BACKLOG_SCALERS_KIT_HTTP_URL_H
 
 #include "base/text.h"
 
 #include <stdbool.h>
 
-struct http_address {
+struct http_url {
     char *host_port; /* fit to be shown */
     char *base;      /* scheme://host:port/path, without user and without a slash at its end */
     char *user;      /* of the URL, decoded; NULL where it has none */
@@ -18,14 +18,15 @@ struct http_address {
 };
 
 /* False where it is no such URL, or has parameters. Whatever it returned, end it with
- * http_address_done(). */
-bool http_address_parse(const char *url, struct http_address *ret_address);
-void http_address_done(struct http_address *address);
+ * http_url_done(). */
+bool http_url_parse(const char *url, struct http_url *ret_url);
+void http_url_done(struct http_url *url);
 
-/* "SERVICE at HOST", the host with its port where the URL has one. The caller frees it. */
-char *http_server_name(const char *service, const char *url);
+/* "SERVICE at HOST", the host with its port where the URL has one, and never with a user or a
+ * password. The caller frees it. */
+char *http_url_server(const char *service, const char *url);
 
 /* Adds the string to a URL, with what is special there percent-encoded. */
-void http_add_escaped(struct text *url, const char *string);
+void http_url_add_escaped(struct text *url, const char *string);
 
 #endif

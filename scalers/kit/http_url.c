@@ -1,4 +1,4 @@
-#include "shared/http_address.h"
+#include "kit/http_url.h"
 
 #include "base/memory.h"
 #include "base/url.h"
@@ -29,7 +29,7 @@ static bool is_http(const char *url)
     return text_starts_with(url, "http://") || text_starts_with(url, "https://");
 }
 
-static bool split_url(const CURLU *url, struct http_address *address)
+static bool split_url(const CURLU *url, struct http_url *ret_url)
 {
     _cleanup_(memory_free) char *scheme = part_of(url, CURLUPART_SCHEME, 0);
     _cleanup_(memory_free) char *host = part_of(url, CURLUPART_HOST, 0);
@@ -40,40 +40,37 @@ static bool split_url(const CURLU *url, struct http_address *address)
     size_t length = strlen(path);
     while (length > 0 && path[length - 1] == '/')
         path[--length] = '\0';
-    address->host_port = text_format("%s:%s", host, port);
-    address->base = text_format("%s://%s%s", scheme, address->host_port, path);
-    address->user = part_of(url, CURLUPART_USER, CURLU_URLDECODE);
-    address->password = part_of(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
+    ret_url->host_port = text_format("%s:%s", host, port);
+    ret_url->base = text_format("%s://%s%s", scheme, ret_url->host_port, path);
+    ret_url->user = part_of(url, CURLUPART_USER, CURLU_URLDECODE);
+    ret_url->password = part_of(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
     return true;
 }
 
-bool http_address_parse(const char *text, struct http_address *ret_address)
+bool http_url_parse(const char *text, struct http_url *ret_url)
 {
     _cleanup_(release_url) CURLU *url = curl_url();
     return is_http(text) && strpbrk(text, "?#") == NULL &&
            !url_find(text, strlen(text)).is_ambiguous &&
-           curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && split_url(url, ret_address);
+           curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && split_url(url, ret_url);
 }
 
-void http_address_done(struct http_address *address)
+void http_url_done(struct http_url *url)
 {
-    free(address->host_port);
-    free(address->base);
-    free(address->user);
-    free(address->password);
-    *address = (struct http_address){0};
+    free(url->host_port);
+    free(url->base);
+    free(url->user);
+    free(url->password);
+    *url = (struct http_url){0};
 }
 
-char *http_server_name(const char *service, const char *url)
+char *http_url_server(const char *service, const char *url)
 {
-    const char *host = strstr(url, "://");
-    if (host == NULL)
-        return text_copy(service);
-    host += strlen("://");
-    return text_format("%s at %.*s", service, (int)strcspn(host, "/"), host);
+    struct url_places places = url_find(url, strlen(url));
+    return text_format("%s at %.*s", service, (int)(places.path - places.host), url + places.host);
 }
 
-void http_add_escaped(struct text *url, const char *string)
+void http_url_add_escaped(struct text *url, const char *string)
 {
     for (const char *at = string; *at != '\0'; at++) {
         unsigned char byte = (unsigned char)*at;
