@@ -22,8 +22,9 @@
  *       again once few were needed for half a minute.
  *     - Tasks whose URL is the same share a GET. One that comes while such a GET is in flight waits
  *       for the next one: the answer to a GET that was sent before it came may be too old for it.
- *     - Each task has a deadline of its own, and times out alone. What a server answers fails its
- *       tasks alone, too.
+ *       With the URL as `bundle` of struct scaler such queries are due together.
+ *     - Tasks time out with their GET, which counts from when it is sent, and no others. What a
+ *       server answers fails its tasks alone, too.
  *     - With a `ping`, GETs that got no answer at all (no connection, or it broke) fail alone if
  *       the server answers anything else; otherwise the client is of no further use. Without one
  *       they always fail alone, and a client is there before the server has answered anything.
@@ -47,6 +48,7 @@ struct http_login {
     const struct tls_options *tls; /* of the connection's options; never NULL */
     char *user;                    /* for basic authentication; NULL: none. The kit frees it, and */
     char *password;                /* ... this (NULL: none) */
+    char *bearer;                  /* ... a token that is sent instead of them (NULL: none) */
     struct curl_slist *headers;    /* ... and these: http_add_header() */
     int64_t timeout_ms;            /* of a query; 0: the task's own */
 };
@@ -85,6 +87,18 @@ struct http_source {
     /* Optional: a cheap request that tells whether the server answers. Any status will do but 401,
      * and those from 500 on. NULL: see above. */
     bool (*ping)(const void *connection, struct http_request *ret_request, struct error *error);
+};
+
+/* The header has it for tests. */
+struct http_source_client {
+    const struct http_source *source;
+    const void *connection;
+    struct http_login login;
+    struct http *http;
+    size_t max_gets;
+    int64_t grown_ms; /* when max_gets last grew */
+    int64_t busy_ms;  /* when it was last needed as large as it is */
+    int64_t answered_ms;
 };
 
 /* The options must outlive the client. */
