@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/url.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,32 @@ enum outcome {
     FAILED,  /* the error says why */
     PENDING, /* it was requested once more, with the credentials in the body */
 };
+
+bool auth_is_header_name(const char *name)
+{
+    for (const char *at = name; *at != '\0'; at++)
+        if (!isalnum((unsigned char)*at) && strchr("!#$%&'*+-.^_`|~", *at) == NULL)
+            return false;
+    return name[0] != '\0';
+}
+
+bool auth_is_header_value(const char *value)
+{
+    for (; *value != '\0'; value++)
+        if (iscntrl((unsigned char)*value) && *value != '\t')
+            return false;
+    return true;
+}
+
+bool auth_is_header_of_connection(const char *name)
+{
+    static const char *const names[] = {"Host",    "Content-Length", "Transfer-Encoding",
+                                        "Trailer", "Connection",     "Upgrade"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
 
 void auth_check_endpoint(const char *key, const char *endpoint, struct error *mistakes)
 {

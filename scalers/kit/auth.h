@@ -1,7 +1,7 @@
 /*
- * Access tokens for client credentials (OAuth 2.0, RFC 6749, section 4.4), as Go's client requests
- * them: one for whoever asks, or those of an http client, renewed beside its GETs. (A user and a
- * password, and headers with keys, are of struct http_endpoint.)
+ * What logs in beyond a user and a password (struct http_endpoint): headers that users set, and
+ * access tokens for client credentials (OAuth 2.0, RFC 6749, section 4.4), as Go's client requests
+ * them. There is one token for whoever asks, or those of an http client, renewed beside its GETs.
  *
  * Threads: one at a time. Times are of clock_now_ms(). No error repeats a secret, or what the
  * endpoint says beyond its error's code.
@@ -15,6 +15,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Whether users may set such a header: a token of RFC 9110, and a line. */
+bool auth_is_header_name(const char *name);
+bool auth_is_header_value(const char *value);
+
+/* It is of the connection, not of the request. A gateway would choose another backend by Host;
+ * KEDA's built-in scalers send none of them. */
+bool auth_is_header_of_connection(const char *name);
 
 /* The endpoint, and the client that it knows. Borrowed. */
 struct auth_client {

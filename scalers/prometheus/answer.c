@@ -1,6 +1,7 @@
 #include "prometheus/answer.h"
 
 #include "base/text.h"
+#include "prometheus/url.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,14 +9,13 @@
 
 enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40 };
 
-bool prometheus_answer_refusal(const char *name, const struct http_answer *answer,
-                               struct error *error)
+bool prometheus_answer_refuse(const struct http_answer *answer, struct error *error)
 {
     const char *type = json_string_value(json_object_get(answer->json, "errorType"));
     const char *words = json_string_value(json_object_get(answer->json, "error"));
-    if (words == NULL || http_is_login_refused(answer))
-        return error_unavailable(error, "%s: HTTP status %ld", name, answer->status);
-    return error_unavailable(error, "%s refused the query: %.*s: %.*s", name,
+    if (words == NULL)
+        return error_unavailable(error, "%s: HTTP status %ld", answer->name, answer->status);
+    return error_unavailable(error, "%s refused the query: %.*s: %.*s", answer->name,
                              (int)text_cut(type == NULL ? "error" : type, LONGEST_SHOWN),
                              type == NULL ? "error" : type, (int)text_cut(words, LONGEST_WORDS),
                              words);
@@ -158,62 +158,37 @@ static bool parse_parts(const char *name, const json_t *root, const json_t *resu
     return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
 }
 
-static const json_t *data_of(const char *name, const struct http_answer *answer,
-                             struct error *error)
+/* One number, of one query. */
+static bool parse_number_of(const char *name, const json_t *root, const json_t *data,
+                            double *ret_number, struct error *error)
 {
-    const json_t *root = answer->json;
-    if (!http_is_success(answer)) {
-        prometheus_answer_refusal(name, answer, error);
-        return NULL;
-    }
-    if (!json_is_object(root)) {
-        error_unavailable(error, "%s: unexpected reply, no JSON object: is serverAddress right?",
-                          name);
-        return NULL;
-    }
-    const char *status = json_string_value(json_object_get(root, "status"));
-    if (status == NULL || strcmp(status, "success") != 0) {
-        prometheus_answer_refusal(name, answer, error);
-        return NULL;
-    }
-    const json_t *data = json_object_get(root, "data");
-    static const json_t none = {JSON_NULL, (size_t)-1};
-    return data == NULL ? &none : data;
+    const char *type = json_string_value(json_object_get(data, "resultType"));
+    const json_t *result = json_object_get(data, "result");
+    if (text_equal(type, "vector"))
+        return parse_vector(name, root, result, ret_number, error);
+    if (text_equal(type, "scalar"))
+        return parse_sample(name, result, ret_number, error) &&
+               check_whole(name, root, *ret_number, error);
+    return error_unavailable(error,
+                             "%s returned a %.*s: the query must return a scalar or one series",
+                             name, LONGEST_SHOWN, type == NULL ? "result without type" : type);
 }
 
-bool prometheus_answer_parse_parts(const char *name, const struct http_answer *answer,
-                                   struct reading *ret_reading, struct error *error)
-{
-    struct reading reading = READING_UNKNOWN;
-    const json_t *data = data_of(name, answer, error);
-    if (data == NULL ||
-        !parse_parts(name, answer->json, json_object_get(data, "result"), &reading, error))
-        return false;
-    *ret_reading = reading;
-    return true;
-}
-
-bool prometheus_answer_parse(const char *name, const struct http_answer *answer,
+bool prometheus_answer_parse(const void *query, const struct http_answer *answer,
                              struct reading *ret_reading, struct error *error)
 {
     const json_t *root = answer->json;
-    const json_t *data = data_of(name, answer, error);
-    if (data == NULL)
-        return false;
-    const char *type = json_string_value(json_object_get(data, "resultType"));
-    const json_t *result = json_object_get(data, "result");
+    const char *name = answer->name;
     struct reading reading = READING_UNKNOWN;
-    bool good;
-    if (type != NULL && strcmp(type, "vector") == 0)
-        good = parse_vector(name, root, result, &reading.value, error);
-    else if (type != NULL && strcmp(type, "scalar") == 0)
-        good = parse_sample(name, result, &reading.value, error) &&
-               check_whole(name, root, reading.value, error);
-    else
-        good = error_unavailable(error,
-                                 "%s returned a %.*s: the query must return a scalar or one "
-                                 "series",
-                                 name, LONGEST_SHOWN, type == NULL ? "result without type" : type);
+    if (!json_is_object(root))
+        return error_unavailable(
+            error, "%s: unexpected reply, no JSON object: is serverAddress right?", name);
+    if (!text_equal(json_string_value(json_object_get(root, "status")), "success"))
+        return prometheus_answer_refuse(answer, error);
+    const json_t *data = json_object_get(root, "data");
+    bool good = prometheus_query_has_parts(query)
+                    ? parse_parts(name, root, json_object_get(data, "result"), &reading, error)
+                    : parse_number_of(name, root, data, &reading.value, error);
     if (good)
         *ret_reading = reading;
     return good;

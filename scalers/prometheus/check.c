@@ -2,46 +2,16 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kit/auth.h"
 #include "prometheus/options.h"
 #include "prometheus/url.h"
 
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
     MAX_PAIRS = 64,
     MAX_URL_BYTES = 16 << 10, /* what servers and gateways take as a rule */
 };
-
-/* A token of RFC 9110. */
-static bool is_header_name(const char *name)
-{
-    for (const char *at = name; *at != '\0'; at++)
-        if (!isalnum((unsigned char)*at) && strchr("!#$%&'*+-.^_`|~", *at) == NULL)
-            return false;
-    return name[0] != '\0';
-}
-
-/* Of the connection, not of the request. A gateway would choose another backend by Host; KEDA's
- * built-in sends none of them. */
-static bool is_of_connection(const char *name)
-{
-    static const char *const names[] = {"Host",    "Content-Length", "Transfer-Encoding",
-                                        "Trailer", "Connection",     "Upgrade"};
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool is_header_value(const char *value)
-{
-    for (; *value != '\0'; value++)
-        if (iscntrl((unsigned char)*value) && *value != '\t')
-            return false;
-    return true;
-}
 
 /* The values may be secret. */
 static void check_pairs(const char *key, const struct option_list *pieces, bool headers,
@@ -54,9 +24,9 @@ static void check_pairs(const char *key, const struct option_list *pieces, bool 
         _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
         if (!prometheus_pair_split(pieces->items[i], &pair) || pair.name[0] == '\0')
             error_add(mistakes, "%s: number %zu is not name=value with exactly one =", key, i + 1);
-        else if (headers && (!is_header_name(pair.name) || !is_header_value(pair.value)))
+        else if (headers && (!auth_is_header_name(pair.name) || !auth_is_header_value(pair.value)))
             error_add(mistakes, "%s: number %zu is no HTTP header", key, i + 1);
-        else if (headers && is_of_connection(pair.name))
+        else if (headers && auth_is_header_of_connection(pair.name))
             error_add(mistakes, "%s: number %zu is %s, which is not sent (by KEDA's built-in, too)",
                       key, i + 1, pair.name);
     }
@@ -113,14 +83,15 @@ static void check_headers(const struct prometheus_connection_options *connection
 {
     const char *name = connection->custom_auth_header;
     check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
-    if (name != NULL && !is_header_name(name))
+    if (name != NULL && !auth_is_header_name(name))
         error_add(mistakes, "customAuthHeader is not the name of an HTTP header");
-    else if (name != NULL && is_of_connection(name))
+    else if (name != NULL && auth_is_header_of_connection(name))
         error_add(mistakes, "customAuthHeader is %s, which is not sent (by KEDA's built-in, too)",
                   name);
-    if (connection->custom_auth_value != NULL && !is_header_value(connection->custom_auth_value))
+    if (connection->custom_auth_value != NULL &&
+        !auth_is_header_value(connection->custom_auth_value))
         error_add(mistakes, "customAuthValue must be one line");
-    if (connection->bearer_token != NULL && !is_header_value(connection->bearer_token))
+    if (connection->bearer_token != NULL && !auth_is_header_value(connection->bearer_token))
         error_add(mistakes, "bearerToken must be one line");
 }
 

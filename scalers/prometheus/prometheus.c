@@ -3,19 +3,31 @@
  * Mimir, VictoriaMetrics). Identical queries are sent once, where KEDA's built-in sends one per
  * trigger, and twice (keda #2918).
  *
- * Read the folder in this order: options.h, url.h (what is requested), client.h (one server),
- * measure.h (the loop), answer.h (from JSON to a reading).
+ * Read the folder in this order: options.h, url.h (what is requested), answer.h (from JSON to a
+ * reading); kit/http_source.h has the loop.
  */
 #include "measure/scaler.h"
 
+#include "base/memory.h"
 #include "base/text.h"
+#include "kit/http_source.h"
+#include "prometheus/answer.h"
 #include "prometheus/check.h"
-#include "prometheus/client.h"
-#include "prometheus/measure.h"
 #include "prometheus/options.h"
+#include "prometheus/url.h"
 
 #include <curl/curl.h>
 #include <math.h>
+
+enum {
+    /* Prometheus runs 20 queries at a time by default (--query.max-concurrency), for all its users.
+     */
+    FEW_QUERIES = 8,
+    MOST_QUERIES = 32,
+    ISOLATED_SHARE = 4,          /* a quarter of them */
+    MAX_BODY_BYTES = 512 * 1024, /* a query returns one series */
+    TIMEOUT_MS = 10 * 1000,
+};
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
@@ -53,6 +65,73 @@ static unsigned reports(const struct options *options, const char **ret_advice)
            (has_rates ? READING_WANT_RATES : 0);
 }
 
+static void add_headers(const struct prometheus_connection_options *options,
+                        struct curl_slist **headers)
+{
+    for (size_t i = 0; i < options->custom_headers.count; i++) {
+        _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
+        if (prometheus_pair_split(options->custom_headers.items[i], &pair))
+            http_add_header(headers, pair.name, pair.value);
+    }
+    if (prometheus_has_mode(options, "custom"))
+        http_add_header(headers, options->custom_auth_header, options->custom_auth_value);
+}
+
+static bool log_in(const void *connection, struct http_login *ret_login, struct error *error)
+{
+    const struct prometheus_connection_options *options = connection;
+    bool basic = prometheus_has_mode(options, "basic");
+    _cleanup_(http_url_done) struct http_url address = {0};
+    if (!prometheus_address_parse(options->server_address, &address, error))
+        return false;
+    ret_login->tls = &options->tls;
+    ret_login->timeout_ms = options->timeout_ms;
+    ret_login->user = basic ? text_copy(options->username) : TAKE(address.user);
+    ret_login->password = basic ? text_copy(options->password) : TAKE(address.password);
+    if (prometheus_has_mode(options, "bearer"))
+        ret_login->bearer = text_copy(options->bearer_token);
+    add_headers(options, &ret_login->headers);
+    return true;
+}
+
+static bool request(const void *connection, const void *query, struct http_request *ret_request,
+                    struct error *error)
+{
+    const struct prometheus_connection_options *options = connection;
+    _cleanup_(http_url_done) struct http_url address = {0};
+    if (!prometheus_address_parse(options->server_address, &address, error))
+        return false;
+    ret_request->url = prometheus_query_url(&address, query);
+    return true;
+}
+
+/* The cheapest query. */
+static bool ping(const void *connection, struct http_request *ret_request, struct error *error)
+{
+    static const struct prometheus_query one = {.query = "1"};
+    return request(connection, &one, ret_request, error);
+}
+
+static const struct http_source source = {
+    .service = "Prometheus",
+    .few_gets = FEW_QUERIES,
+    .most_gets = MOST_QUERIES,
+    .isolated_share = ISOLATED_SHARE,
+    .max_body_bytes = MAX_BODY_BYTES,
+    .max_tree_bytes = 8 * MAX_BODY_BYTES,
+    .log_in = log_in,
+    .request = request,
+    .parse = prometheus_answer_parse,
+    .refuse = prometheus_answer_refuse,
+    .ping = ping,
+};
+
+static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error)
+{
+    return http_source_connect(&source, connection_options, deadline_ms, ret_client, error);
+}
+
 static void libraries(struct text *text)
 {
     text_addf(text, "libcurl %s", curl_version_info(CURLVERSION_NOW)->version);
@@ -85,12 +164,12 @@ const struct scaler scaler_prometheus = {
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
-    .connect = prometheus_client_connect,
-    .measure = prometheus_measure,
+    .connect = connect_client,
+    .measure = http_source_measure,
     .libraries = libraries,
-    .disconnect = prometheus_client_disconnect,
+    .disconnect = http_source_disconnect,
     .zero_settles_ms = 0, /* while it starts, status 503 */
-    .timeout_ms = PROMETHEUS_TIMEOUT_MS,
-    .max_tasks = PROMETHEUS_DEFAULT_TASKS,
-    .isolated = PROMETHEUS_DEFAULT_TASKS / PROMETHEUS_ISOLATED_SHARE,
+    .timeout_ms = TIMEOUT_MS,
+    .max_tasks = FEW_QUERIES,
+    .isolated = FEW_QUERIES / ISOLATED_SHARE,
 };

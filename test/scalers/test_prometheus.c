@@ -148,13 +148,16 @@ static void a_request_has_its_bounds(void **state)
                  "queryParameters: number 2 is not name=value with exactly one =");
 }
 
-/* Parses an answer of this status and body. */
+/* Parses an answer of this status and body, as kit/http_source.h has it done. */
 static bool parses(long status, const char *body, double *ret_value, struct error *error)
 {
     _cleanup_(json_done) json_t *json = json_loads(body, 0, NULL);
-    const struct http_answer answer = {.status = status, .json = json};
+    const struct http_answer answer = {"Prometheus at db:9090", .status = status, .json = json};
+    static const struct prometheus_query query = {.query = "up"};
     struct reading reading;
-    if (!prometheus_answer_parse("Prometheus at db:9090", &answer, &reading, error))
+    if (!http_is_success(&answer))
+        return prometheus_answer_refuse(&answer, error);
+    if (!prometheus_answer_parse(&query, &answer, &reading, error))
         return false;
     *ret_value = reading.value;
     return true;
@@ -205,8 +208,9 @@ static bool parses_parts_with(const char *warnings, const char *result, struct r
         "{\"status\":\"success\",%s\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}", warnings,
         result);
     _cleanup_(json_done) json_t *json = json_loads(body, 0, NULL);
-    const struct http_answer answer = {.status = 200, .json = json};
-    return prometheus_answer_parse_parts("Prometheus at db:9090", &answer, ret_reading, error);
+    const struct http_answer answer = {"Prometheus at db:9090", .status = 200, .json = json};
+    static const struct prometheus_query query = {.query = "up", .arrival_query = "rate"};
+    return prometheus_answer_parse(&query, &answer, ret_reading, error);
 }
 
 static bool parses_parts(const char *result, struct reading *ret_reading, struct error *error)

@@ -1,7 +1,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "prometheus/client.h"
+#include "kit/http_source.h"
+#include "prometheus/options.h"
 #include "scalers/ended.h"
 #include "scalers/feed_limits.h"
 #include "scalers/http_peer.h"
@@ -17,13 +18,20 @@
 
 extern const struct scaler scaler_prometheus;
 
-enum { ENOUGH_MS = 20000, DEADLINE_MS = 300 };
+enum {
+    ENOUGH_MS = 20000,
+    DEADLINE_MS = 300,
+    FEW_QUERIES = 8,
+    MOST_QUERIES = 32,
+    ISOLATED_SHARE = 4
+};
 
 /* A client of a peer, and a feed. */
 struct setting {
     struct http_peer peer;
     struct prometheus_connection_options options;
     struct prometheus_query queries[256];
+    char *texts[256]; /* of the queries */
     struct test_feed *feed;
     size_t count;
     void *client;
@@ -51,11 +59,13 @@ static void begin(struct setting *setting, int64_t timeout_ms)
     connect_client(setting);
 }
 
+/* So many queries; no two are the same, so that none shares another's request. */
 static void add(struct setting *setting, const char *query, size_t times)
 {
-    for (size_t i = 0; i < times; i++) {
-        setting->queries[setting->count].query = query;
-        test_feed_add(setting->feed, &setting->queries[setting->count++], (struct notifier){0});
+    for (size_t i = 0; i < times; i++, setting->count++) {
+        setting->texts[setting->count] = text_format("%s #%zu", query, setting->count);
+        setting->queries[setting->count].query = setting->texts[setting->count];
+        test_feed_add(setting->feed, &setting->queries[setting->count], (struct notifier){0});
     }
 }
 
@@ -66,9 +76,16 @@ static void measure_all(struct setting *setting)
         fail_msg("%s", error_text(&error));
 }
 
-static void end(struct setting *setting)
+static void end_feed(struct setting *setting)
 {
     test_feed_free(setting->feed);
+    for (size_t i = 0; i < setting->count; i++)
+        free(setting->texts[i]);
+}
+
+static void end(struct setting *setting)
+{
+    end_feed(setting);
     scaler_prometheus.disconnect(setting->client);
     http_peer_stop(&setting->peer);
 }
@@ -109,14 +126,15 @@ static void a_query_has_ten_minutes_at_most(void **state)
     (void)state;
     struct setting setting;
     begin(&setting, (int64_t)60 * 60 * 1000);
-    assert_int_equal(((struct prometheus_client *)setting.client)->timeout_ms, 10 * 60 * 1000);
+    assert_int_equal(((struct http_source_client *)setting.client)->login.timeout_ms,
+                     10 * 60 * 1000);
     end(&setting);
 }
 
 /* Also of those that are sent once the server has answered for the first ones. */
 static void a_query_whose_connection_breaks_fails_alone(void **state)
 {
-    enum { DROPPED = 3 * PROMETHEUS_DEFAULT_TASKS };
+    enum { DROPPED = 3 * FEW_QUERIES };
     (void)state;
     struct setting setting;
     begin(&setting, DEADLINE_MS);
@@ -141,13 +159,13 @@ static void an_answer_ends_the_ping(void **state)
     setting.peer.ping = "held";
     add(&setting, "drop", 1);
     add(&setting, "pinged", 1);
-    add(&setting, "held", PROMETHEUS_DEFAULT_TASKS - 2);
+    add(&setting, "held", FEW_QUERIES - 2);
     add(&setting, "release", 1); /* there is no place for it before the answer */
     measure_all(&setting);
     assert_ended(setting.feed, 0, TASK_FAILED);
     assert_ended(setting.feed, 1, TASK_ANSWERED);
-    assert_all_ended(setting.feed, 2, PROMETHEUS_DEFAULT_TASKS - 2, TASK_FAILED);
-    assert_ended(setting.feed, PROMETHEUS_DEFAULT_TASKS, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 2, FEW_QUERIES - 2, TASK_FAILED);
+    assert_ended(setting.feed, FEW_QUERIES, TASK_ANSWERED);
     end(&setting);
 }
 
@@ -158,12 +176,12 @@ static void a_later_break_has_a_ping_of_its_own(void **state)
     begin(&setting, 0);
     setting.peer.ping = "held";
     add(&setting, "drop", 1);
-    add(&setting, "pinged", PROMETHEUS_DEFAULT_TASKS - 1);
+    add(&setting, "pinged", FEW_QUERIES - 1);
     add(&setting, "drop", 1); /* as above */
     measure_all(&setting);
     assert_ended(setting.feed, 0, TASK_FAILED);
-    assert_all_ended(setting.feed, 1, PROMETHEUS_DEFAULT_TASKS - 1, TASK_ANSWERED);
-    assert_ended(setting.feed, PROMETHEUS_DEFAULT_TASKS, TASK_FAILED);
+    assert_all_ended(setting.feed, 1, FEW_QUERIES - 1, TASK_ANSWERED);
+    assert_ended(setting.feed, FEW_QUERIES, TASK_FAILED);
     end(&setting);
 }
 
@@ -190,7 +208,7 @@ static void what_is_in_flight_at_the_end_is_abandoned(void **state)
     assert_true(test_feed_run(setting.feed, setting.client, 100, &error));
     for (size_t i = 0; i < 3; i++)
         assert_false(test_feed_task(setting.feed, i)->ended);
-    const struct prometheus_client *client = setting.client;
+    const struct http_source_client *client = setting.client;
     assert_int_equal(http_in_flight(client->http), 0);
     end(&setting);
 }
@@ -207,7 +225,7 @@ static void a_server_that_is_gone_is_of_no_further_use(void **state)
     assert_non_null(strstr(error_text(&error), "request to Prometheus at 127.0.0.1:"));
     for (size_t i = 0; i < 20; i++)
         assert_false(test_feed_task(setting.feed, i)->ended);
-    test_feed_free(setting.feed);
+    end_feed(&setting);
     scaler_prometheus.disconnect(setting.client);
 }
 
@@ -302,9 +320,9 @@ static void max_tasks_grows_while_queries_wait(void **state)
     add(&setting, "slow30", 200);
     measure_all(&setting);
     assert_all_ended(setting.feed, 0, 200, TASK_ANSWERED);
-    assert_in_range(setting.peer.max_in_flight, PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
-    assert_in_range(((struct prometheus_client *)setting.client)->max_tasks,
-                    PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
+    assert_in_range(setting.peer.max_in_flight, FEW_QUERIES + 1, MOST_QUERIES);
+    assert_in_range(((struct http_source_client *)setting.client)->max_gets, FEW_QUERIES + 1,
+                    MOST_QUERIES);
     end(&setting);
 }
 
@@ -316,9 +334,8 @@ static void few_queries_do_not_raise_max_tasks(void **state)
     add(&setting, "slow200", 8);
     measure_all(&setting);
     assert_all_ended(setting.feed, 0, 8, TASK_ANSWERED);
-    assert_in_range(setting.peer.max_in_flight, 1, PROMETHEUS_DEFAULT_TASKS);
-    assert_int_equal(((struct prometheus_client *)setting.client)->max_tasks,
-                     PROMETHEUS_DEFAULT_TASKS);
+    assert_in_range(setting.peer.max_in_flight, 1, FEW_QUERIES);
+    assert_int_equal(((struct http_source_client *)setting.client)->max_gets, FEW_QUERIES);
     end(&setting);
 }
 
@@ -333,12 +350,12 @@ static void the_feed_has_the_limits_of_its_client(void **state)
     add(&setting, "7", 1);
     struct feed_limits limits;
     feed_limits_note(&limits, setting.feed);
-    struct prometheus_client *client = setting.client;
-    prometheus_client_set_max_tasks(client, PROMETHEUS_MAX_TASKS);
+    struct http_source_client *client = setting.client;
+    client->max_gets = MOST_QUERIES;
     client->busy_ms = clock_now_ms();
     measure_all(&setting);
     assert_int_equal(limits.set_count, 1);
-    assert_int_equal(limits.max_isolated, PROMETHEUS_MAX_TASKS / PROMETHEUS_ISOLATED_SHARE);
+    assert_int_equal(limits.max_isolated, MOST_QUERIES / ISOLATED_SHARE);
 
     scaler_prometheus.disconnect(client);
     connect_client(&setting);
@@ -347,11 +364,11 @@ static void the_feed_has_the_limits_of_its_client(void **state)
     measure_all(&setting);
     assert_int_equal(limits.set_count, 2);
 
-    prometheus_client_set_max_tasks(client, PROMETHEUS_MAX_TASKS);
+    client->max_gets = MOST_QUERIES;
     client->busy_ms = clock_now_ms() - LONG_MS;
     test_feed_again(setting.feed);
     measure_all(&setting);
-    assert_int_equal(client->max_tasks, PROMETHEUS_DEFAULT_TASKS);
+    assert_int_equal(client->max_gets, FEW_QUERIES);
     end(&setting);
 }
 
