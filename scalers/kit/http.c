@@ -19,12 +19,16 @@ enum {
     UPLOAD_BUFFER_BYTES = 16 << 10, /* the least; libcurl has 64 KiB for what a POST sends */
     BODY_STEP_BYTES = 64 << 10,     /* that a body grows by at most, once it is that large */
 
+    MAX_SPARES = 8,           /* a new handle costs a seventh of a GET's instructions */
+    MAX_SPARE_HEAD = 8 << 10, /* libcurl keeps the head of the last reply with the handle */
+
     /* While one connects: libcurl (8.14) goes from an address that is silent to the next only when
      * it is called again, and wakes nobody for that (curl's issue 11920). */
     CONNECTING_MS = 100,
 };
 
-/* A request and its reply. */
+/* A request and its reply. That of a GET is used for another one afterwards, with the handle and
+ * what is set there. */
 struct transfer {
     struct http *http;
     CURL *curl;
@@ -46,6 +50,8 @@ struct http {
     CURLM *multi;
     char *bearer; /* or NULL */
     struct transfer *transfers;
+    struct transfer *spares;
+    size_t spares_count;
     size_t in_flight;
     size_t posts; /* of them */
     size_t size;
@@ -62,11 +68,21 @@ struct http *http_new(const struct http_endpoint *endpoint, size_t size)
     return http;
 }
 
+static void free_transfer(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->curl);
+    free(transfer);
+}
+
 void http_free(struct http *http)
 {
+    struct transfer *transfer;
+    struct transfer *next;
     if (http == NULL)
         return;
     http_stop(http);
+    LL_FOREACH_SAFE(http->spares, transfer, next)
+        free_transfer(transfer);
     curl_multi_cleanup(http->multi);
     free(http->bearer);
     free(http);
@@ -198,31 +214,44 @@ static void set_endpoint(const struct transfer *transfer, const struct http_endp
     }
 }
 
-static struct transfer *new_transfer(struct http *http, const struct http_endpoint *endpoint,
-                                     const char *url, size_t max_body_bytes, void *owner,
-                                     int64_t deadline_ms)
+static struct transfer *new_transfer(struct http *http, const struct http_endpoint *endpoint)
 {
     struct transfer *transfer = memory_new(sizeof(*transfer));
     transfer->http = http;
-    transfer->owner = owner;
-    transfer->name = http_url_server(endpoint->name, url);
     transfer->tls = endpoint->tls;
-    transfer->max_body_bytes = max_body_bytes;
     CURL *curl = transfer->curl = curl_easy_init();
     if (curl == NULL)
         abort(); /* for want of memory alone, which ends the process (base/memory.h) */
     set_limits(transfer);
     set_endpoint(transfer, endpoint);
-    int left_ms = clock_left_ms(deadline_ms, HTTP_MAX_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MAX(left_ms, 1)); /* 0 would be no limit */
-    curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->curl_error);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
     return transfer;
 }
 
-static void begin(struct http *http, struct transfer *transfer)
+static struct transfer *spare_transfer(struct http *http)
 {
+    struct transfer *transfer = http->spares;
+    if (transfer == NULL)
+        return new_transfer(http, &http->endpoint);
+    LL_DELETE(http->spares, transfer);
+    http->spares_count--;
+    return transfer;
+}
+
+static void begin(struct transfer *transfer, const char *service, const char *url,
+                  size_t max_body_bytes, void *owner, int64_t deadline_ms)
+{
+    struct http *http = transfer->http;
+    int left_ms = clock_left_ms(deadline_ms, HTTP_MAX_TIMEOUT_MS);
+    transfer->owner = owner;
+    transfer->name = http_url_server(service, url);
+    transfer->max_body_bytes = max_body_bytes;
+    transfer->is_body_too_large = false;
+    transfer->head = (struct http_head){0};
+    transfer->curl_error[0] = '\0';
+    curl_easy_setopt(transfer->curl, CURLOPT_TIMEOUT_MS, (long)MAX(left_ms, 1)); /* 0: no limit */
+    curl_easy_setopt(transfer->curl, CURLOPT_URL, url);
     DL_APPEND(http->transfers, transfer);
     http->in_flight++;
     http->posts += transfer->is_post;
@@ -233,37 +262,40 @@ static void begin(struct http *http, struct transfer *transfer)
 void http_get(struct http *http, const char *url, size_t max_body_bytes, void *owner,
               int64_t deadline_ms)
 {
-    struct transfer *transfer =
-        new_transfer(http, &http->endpoint, url, max_body_bytes, owner, deadline_ms);
+    struct transfer *transfer = spare_transfer(http);
     if (http->bearer != NULL) {
         curl_easy_setopt(transfer->curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
         curl_easy_setopt(transfer->curl, CURLOPT_XOAUTH2_BEARER, http->bearer);
     }
-    begin(http, transfer);
+    begin(transfer, http->endpoint.name, url, max_body_bytes, owner, deadline_ms);
 }
 
 void http_post(struct http *http, const struct http_endpoint *endpoint, const char *url,
                const char *form, size_t max_body_bytes, void *owner, int64_t deadline_ms)
 {
-    struct transfer *transfer =
-        new_transfer(http, endpoint, url, max_body_bytes, owner, deadline_ms);
+    struct transfer *transfer = new_transfer(http, endpoint);
     transfer->is_post = true;
     curl_easy_setopt(transfer->curl, CURLOPT_COPYPOSTFIELDS, form);
-    begin(http, transfer);
+    begin(transfer, endpoint->name, url, max_body_bytes, owner, deadline_ms);
 }
 
 /* Also of one that is in flight: then libcurl waits for its thread that looks up the name. */
 static void end(struct http *http, struct transfer *transfer)
 {
     curl_multi_remove_handle(http->multi, transfer->curl);
-    curl_easy_cleanup(transfer->curl);
     DL_DELETE(http->transfers, transfer);
     http->in_flight--;
     http->posts -= transfer->is_post;
     text_done(&transfer->body);
     error_done(&transfer->tls_error);
-    free(transfer->name);
-    free(transfer);
+    free(TAKE(transfer->name));
+    if (transfer->is_post || transfer->head.bytes > MAX_SPARE_HEAD ||
+        http->spares_count == MAX_SPARES) {
+        free_transfer(transfer);
+        return;
+    }
+    LL_PREPEND(http->spares, transfer);
+    http->spares_count++;
 }
 
 bool http_cancel(struct http *http, const void *owner)
