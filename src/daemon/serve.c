@@ -23,7 +23,6 @@
 #include "daemon/worker_pages.h"
 #include "kubernetes/api/api.h"
 #include "kubernetes/informer/informer.h"
-#include "kubernetes/workers/replica_views.h"
 #include "measure/engine.h"
 #include "scale/table/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -54,7 +53,6 @@ struct parts {
 
     struct informer *informer; /* with --kubernetes, as the next one */
     struct credentials_feed *credentials;
-    struct replica_views *replicas; /* with --kubernetes-hpa, for pages */
     struct worker_pages *workers;
 
     struct peer_values *peer_values; /* with --peers, as the next two */
@@ -190,7 +188,6 @@ static void free_parts(struct parts *parts)
     peers_service_free(parts->peers_service);
     peer_values_free(parts->peer_values);
     loop_calls_free(parts->loop_calls);
-    replica_views_free(parts->replicas);
     credentials_feed_free(parts->credentials);
     informer_free(parts->informer);
     cluster_authentications_free(parts->cluster_authentications);
@@ -230,8 +227,6 @@ static bool make_informer(const struct serve_flags *flags, struct parts *parts, 
     parts->informer = informer_new(&api);
     parts->credentials = credentials_feed_new(parts->informer, flags->kubernetes_cluster_namespace,
                                               flags->kubernetes_hpa);
-    if (flags->http != NULL && flags->kubernetes_hpa)
-        parts->replicas = replica_views_new(parts->informer);
     return true;
 }
 
@@ -249,8 +244,9 @@ static bool start(const struct serve_flags *flags, struct parts *parts, struct e
 {
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
+    bool shows_hpas = flags->http != NULL && flags->kubernetes && flags->kubernetes_hpa;
     if (!make_informer(flags, parts, error) ||
-        !worker_pages_new(&flags->workers, parts->replicas, &parts->workers, error) ||
+        !worker_pages_new(&flags->workers, shows_hpas, &parts->workers, error) ||
         !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
                                        &parts->cluster_authentications, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/kubernetes_name.h"
-#include "kubernetes/workers/replica_views.h"
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/content/web_json.h"
 #include "web/http/page.h"
@@ -27,39 +26,38 @@ struct found_objects {
 struct worker_pages {
     const struct option_list *namespaces;
     struct trigger_walk *walk;
-    struct worker_monitor *monitor; /* NULL: there are no namespaces */
-    struct replica_views *replicas; /* NULL: HPAs are not read */
+    bool reads_hpas;
+    struct worker_monitor *monitor;
     /* All objects, for worker_pages_count(). Only the HTTP server's thread uses what follows. */
     struct found_objects counted;
     bool has_counted;     /* a search has finished */
     int64_t search_at_ms; /* when the next one is due */
 };
 
-bool worker_pages_new(const struct option_list *namespaces, struct replica_views *replicas,
+bool worker_pages_new(const struct option_list *namespaces, bool reads_hpas,
                       struct worker_pages **ret_workers, struct error *error)
 {
     struct kubernetes_api api;
-    if (namespaces->count == 0 && replicas == NULL)
+    if (namespaces->count == 0 && !reads_hpas)
         return true;
-    if (namespaces->count > 0 && !kubernetes_api_find("--workers", &api, error))
+    if (!kubernetes_api_find(reads_hpas ? "--kubernetes-hpa" : "--workers", &api, error))
         return false;
     struct worker_pages *workers = memory_new(sizeof(*workers));
     workers->namespaces = namespaces;
-    workers->replicas = replicas;
-    if (namespaces->count > 0)
-        workers->monitor = worker_monitor_start(&api);
+    workers->reads_hpas = reads_hpas;
+    workers->monitor = worker_monitor_start(&api);
     *ret_workers = workers;
     return true;
 }
 
 bool worker_pages_have_pods(const struct worker_pages *workers)
 {
-    return workers != NULL && workers->monitor != NULL;
+    return workers != NULL && workers->namespaces->count > 0;
 }
 
 bool worker_pages_have_hpas(const struct worker_pages *workers)
 {
-    return workers != NULL && workers->replicas != NULL;
+    return workers != NULL && workers->reads_hpas;
 }
 
 void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *walk)
@@ -170,7 +168,7 @@ static bool view_objects(const struct worker_pages *workers, const struct found_
 {
     bool is_all = !objects->has_more;
     for (size_t i = 0; i < objects->count; i++)
-        if (!worker_monitor_view(workers->monitor, objects->items[i].namespace,
+        if (!worker_monitor_view(workers->monitor, WORKER_VIEW_PODS, objects->items[i].namespace,
                                  objects->items[i].name, visit, context))
             is_all = false;
     return is_all;
@@ -320,7 +318,7 @@ void worker_pages_list(void *context, const struct page_request *request,
         trigger_walk_refuse_busy(response);
 }
 
-static void add_replicas(void *context, const struct replica_view *view)
+static void add_replicas(void *context, const struct worker_view *view)
 {
     json_t *object = context;
     bool is_read = view->read_ms != 0;
@@ -357,8 +355,8 @@ void worker_pages_replicas(void *context, const struct page_request *request,
         trigger_walk_refuse_busy(response);
     else if (search.objects.count == 0)
         trigger_walk_refuse_unknown_object(response);
-    else if (!replica_views_view(workers->replicas, request->below[0], request->below[1],
-                                 add_replicas, object))
+    else if (!worker_monitor_view(workers->monitor, WORKER_VIEW_REPLICAS, request->below[0],
+                                  request->below[1], add_replicas, object))
         web_json_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
     else
         web_json_respond(response, object);

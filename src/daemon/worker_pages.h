@@ -25,11 +25,9 @@
 
 struct worker_pages;
 
-struct replica_views;
-
-/* Fails outside of a pod. The namespaces, of workers, are borrowed, as is what reads HPAs, or NULL;
- * without both `*ret_workers` stays NULL. */
-bool worker_pages_new(const struct option_list *namespaces, struct replica_views *replicas,
+/* Fails outside of a pod. The namespaces, of workers, are borrowed; without one, and where HPAs are
+ * not read, `*ret_workers` stays NULL. */
+bool worker_pages_new(const struct option_list *namespaces, bool reads_hpas,
                       struct worker_pages **ret_workers, struct error *error);
 
 /* NULL: false, as where there is no namespace. */

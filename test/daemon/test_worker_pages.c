@@ -33,19 +33,24 @@ void __wrap_worker_monitor_stop(struct worker_monitor *monitor)
     (void)monitor;
 }
 
-bool __wrap_worker_monitor_view(struct worker_monitor *monitor, const char *namespace,
-                                const char *name,
+bool __wrap_worker_monitor_view(struct worker_monitor *monitor, enum worker_view_kind kind,
+                                const char *namespace, const char *name,
                                 void (*visit)(void *context, const struct worker_view *view),
                                 void *context);
-bool __wrap_worker_monitor_view(struct worker_monitor *monitor, const char *namespace,
-                                const char *name,
+bool __wrap_worker_monitor_view(struct worker_monitor *monitor, enum worker_view_kind kind,
+                                const char *namespace, const char *name,
                                 void (*visit)(void *context, const struct worker_view *view),
                                 void *context)
 {
     (void)monitor;
+    (void)kind;
     const struct worker_list list = {0};
     const struct error error = {0};
-    visit(context, &(struct worker_view){namespace, name, &list, clock_now_ms(), &error});
+    visit(context, &(struct worker_view){.namespace = namespace,
+                                         .name = name,
+                                         .read_ms = clock_now_ms(),
+                                         .error = &error,
+                                         .list = &list});
     return true;
 }
 
@@ -68,7 +73,7 @@ static struct worker_pages *workers_of(struct fake_loop *loop)
     static const struct option_list namespaces = {.items = items, .count = 1};
     _cleanup_(error_done) struct error error = {0};
     struct worker_pages *workers = NULL;
-    assert_true(worker_pages_new(&namespaces, NULL, &workers, &error));
+    assert_true(worker_pages_new(&namespaces, false, &workers, &error));
     worker_pages_set_walk(workers, walk_of_triggers(loop));
     later_ms = 0;
     return workers;

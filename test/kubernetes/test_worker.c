@@ -2,7 +2,6 @@
 #include "kubernetes/workers/worker.h"
 
 #include "base/memory.h"
-#include "kubernetes/workers/pod_logs.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -272,22 +271,19 @@ static void an_empty_selector_is_refused(void **state)
 static void a_log_has_whole_characters(void **state)
 {
     (void)state;
-    enum { BYTES = POD_LOG_MAX_BYTES + 1 };
-    struct pod_log log = {0};
-    struct text reply = {0};
-    struct error none = {0};
+    enum { BYTES = WORKER_LOG_MAX_BYTES + 1 };
+    _cleanup_(worker_log_done) struct worker_log_end log = {0};
+    _cleanup_(text_done) struct text reply = {0};
     text_addf(&reply, "\xe2\x82\xac%0*d", BYTES - 3, 0);
     text_add(&reply, "\xe2\x82\xac\xe2");
-    pod_log_set(&log, &reply, &none, 0);
+    assert_true(worker_log_take(&log, reply));
     assert_true(text_is_utf8(log.text.bytes, log.text.length));
     assert_true(text_ends_with(log.text.bytes, "0\xe2\x82\xac"));
     text_clear(&reply);
     text_addf(&reply, "\xe2\x82\xac%0*d", BYTES - 3, 0);
-    pod_log_set(&log, &reply, &none, 0);
+    assert_true(worker_log_take(&log, reply));
     assert_int_equal(log.text.length, BYTES - 3);
     assert_null(strchr(log.text.bytes, '?'));
-    text_done(&reply);
-    text_done(&log.text);
 }
 
 int main(void)

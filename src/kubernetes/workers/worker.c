@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <time.h>
 
 /* Whoever writes a pod chooses its annotations, whoever runs on its node its status. */
@@ -19,6 +20,8 @@ enum {
     LONGEST_PATH = 256,
     LONGEST_SELECTOR = 4096,
     MAX_PORT = 65535,
+    LOG_LINES = 400,
+    FEWER_LINES = 8,
 };
 
 static struct json_text text_of(struct text reply)
@@ -416,4 +419,43 @@ double worker_done_parse(struct text metrics)
         at += length + 1;
     }
     return sum;
+}
+
+/* ---- their logs ---- */
+
+void worker_log_done(struct worker_log_end *log)
+{
+    free(log->container);
+    text_done(&log->text);
+}
+
+static int lines_of(const struct worker_log_end *log)
+{
+    return log->lines == 0 ? LOG_LINES : log->lines;
+}
+
+char *worker_log_path(const struct worker_log_end *log, const char *namespace, const char *pod)
+{
+    return text_format("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d&limitBytes=%d",
+                       namespace, pod, log->container, lines_of(log), WORKER_LOG_MAX_REPLY);
+}
+
+/* Of long lines fewer are requested: the kubelet begins with the oldest, and where they have more
+ * bytes than the limit leaves the newest out. */
+bool worker_log_take(struct worker_log_end *log, struct text reply)
+{
+    int lines = lines_of(log);
+    if (reply.length >= WORKER_LOG_MAX_REPLY && lines > 1) {
+        log->lines = MAX(lines / FEWER_LINES, 1);
+        return false;
+    }
+    if (reply.length < WORKER_LOG_MAX_BYTES)
+        log->lines = MIN(lines * FEWER_LINES, LOG_LINES);
+    size_t length = MIN(reply.length, (size_t)WORKER_LOG_MAX_BYTES);
+    const char *end = length == 0 ? "" : reply.bytes + reply.length - length;
+    text_whole_characters(&end, &length);
+    text_clear(&log->text);
+    text_add_bytes(&log->text, end, length);
+    text_make_utf8(log->text.bytes);
+    return true;
 }

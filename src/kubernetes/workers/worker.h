@@ -1,6 +1,6 @@
 /*
  * The workers of a ScaledObject or ScaledJob: pods, as the Kubernetes API lists them, what they use
- * (metrics.k8s.io), and what they say of themselves on /metrics.
+ * (metrics.k8s.io), and what they say of themselves on /metrics and in their logs.
  *
  * Threads: any; pure.
  */
@@ -66,6 +66,26 @@ bool worker_usage_parse(struct text reply, struct worker_list *list, struct erro
 
 /* WORKER_DONE_METRIC in Prometheus' text format; NAN: it is not there. */
 double worker_done_parse(struct text metrics);
+
+/* The end of a pod's log. Start from {0}, with the container. */
+struct worker_log_end {
+    char *container;
+    int lines;        /* of its end that are requested; 0: as many as are shown */
+    struct text text; /* as it was read last, in whole characters */
+};
+
+enum {
+    WORKER_LOG_MAX_BYTES = 64 << 10,
+    WORKER_LOG_MAX_REPLY = 1 << 20, /* of which the end is kept */
+};
+
+void worker_log_done(struct worker_log_end *log);
+
+/* The path that the end is read from. The caller frees it. */
+char *worker_log_path(const struct worker_log_end *log, const char *namespace, const char *pod);
+
+/* Keeps the end of a reply. False: it lacks the end of the log, which is to be requested again. */
+bool worker_log_take(struct worker_log_end *log, struct text reply);
 
 /* A quantity of Kubernetes, such as 250m, 12Mi or 1e3; NAN: it is none. For tests, too. */
 double worker_quantity(const char *text);

@@ -2,54 +2,64 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "config/kubernetes_name.h"
+#include "kubernetes/api/api_object.h"
 #include "kubernetes/api/api_request.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum {
-    VIEWED_MS = 10 * 1000,   /* somebody views it, if the last request is not longer ago */
-    KEEP_MS = 60 * 1000,     /* what was known is kept for who looks again */
-    AGAIN_MS = 3 * 1000,     /* between two readings of an object */
-    SELECTOR_MS = 60 * 1000, /* and of its selector */
-    MS_PER_REQUEST = 50,     /* 20 per second */
+    VIEWED_MS = 10 * 1000, /* somebody views it, if the last request is not longer ago */
+    KEEP_MS = 60 * 1000,   /* what was known is kept for who looks again */
+    AGAIN_MS = 3 * 1000,   /* between two readings of an object, */
+    TARGET_MS = 60 * 1000, /* ... of what its pods and its HPA are found by, */
+    LOG_AGAIN_MS = 1000,   /* ... and of a log */
+    MS_PER_REQUEST = 50,   /* 20 per second */
     API_TIMEOUT_MS = 5000,
     POD_TIMEOUT_MS = 1000,
     MAX_LIST_BYTES = 8 << 20, /* 100 pods with long statuses and annotations */
     MAX_METRICS_BYTES = 256 << 10,
-    MAX_METRICS = 32,      /* pods of an object whose /metrics are read */
-    MAX_SCRAPES = 256,     /* of all, at a time */
+    MAX_METRICS = 32,  /* pods of an object whose /metrics are read */
+    MAX_SCRAPES = 256, /* of all, at a time */
+    MAX_LOGS = 16,
     SILENT_MS = 60 * 1000, /* between scrapes of an object none of whose pods responded */
     IDLE_MS = 60 * 1000,
     OK = 200,
     NOT_FOUND = 404,
 };
 
-/* One object. Guarded by the lock, but for the selector and what is said of scrapes, which are the
- * thread's. Only the thread changes the list. */
-struct worker_object {
-    char *namespace, *name;
-    int64_t viewed_ms;
-    int64_t due_ms; /* when it is read again, while somebody views it */
+/* What somebody views. Guarded by the lock, but for what is the thread's. Only the thread removes
+ * one. */
+struct viewed {
+    enum worker_view_kind kind;
+    char *namespace, *name; /* of an object; of a log the pod's */
+    int64_t viewed_ms;      /* somebody did, last */
+    int64_t due_ms;         /* when it is read again, while somebody views it */
     int64_t read_ms;
-    struct worker_list list;
     struct error error;
-    char *selector, *target;
-    int64_t selector_ms;
-    size_t scrapes; /* under way */
+    struct worker_list list; /* of WORKER_VIEW_PODS */
+    char *hpa;               /* of WORKER_VIEW_REPLICAS */
+    int64_t replicas;
+    struct worker_log_end log; /* of WORKER_VIEW_LOG */
+
+    int64_t target_ms;       /* the thread's: when the selector, or the HPA's name, was read */
+    char *selector, *target; /* ... of WORKER_VIEW_PODS, as the next ones */
+    size_t scrapes;          /* under way */
     bool has_response;
     int64_t scrape_from_ms; /* not before */
-    struct worker_object *next, *prev;
+    struct viewed *next, *prev;
 };
 
 /* A request of a pod's /metrics, under way while other objects are read: pods that drop it would
  * hold all of them up. */
 struct pod_scrape {
     struct api_request request;
-    struct worker_object *object;
+    struct viewed *object;
     char *uid;
     struct pod_scrape *next, *prev;
 };
@@ -59,10 +69,9 @@ struct worker_monitor {
     pthread_t thread;
     pthread_mutex_t lock; /* never held across I/O */
     CURLM *multi;
-    struct worker_object *objects; /* guarded; only the thread removes some, as of the logs */
-    size_t object_count;
-    struct pod_logs logs;   /* guarded */
-    bool is_stopping;       /* guarded */
+    struct viewed *views; /* guarded, as the next ones */
+    size_t counts[WORKER_VIEWS];
+    bool is_stopping;
     int64_t may_request_ms; /* the thread's, as the next ones */
     struct pod_scrape *scrapes;
     size_t scrape_count;
@@ -78,7 +87,7 @@ static bool is_stopping(struct worker_monitor *monitor)
 
 /* ---- scrapes ---- */
 
-static void set_done(struct worker_monitor *monitor, struct worker_object *object, const char *uid,
+static void set_done(struct worker_monitor *monitor, struct viewed *object, const char *uid,
                      double done)
 {
     pthread_mutex_lock(&monitor->lock);
@@ -101,7 +110,7 @@ static void scrape_free(struct worker_monitor *monitor, struct pod_scrape *scrap
 /* A pod that does not respond has no number. */
 static void end_scrape(struct worker_monitor *monitor, struct pod_scrape *scrape)
 {
-    struct worker_object *object = scrape->object;
+    struct viewed *object = scrape->object;
     bool is_ok = scrape->request.status == OK;
     set_done(monitor, object, scrape->uid, is_ok ? worker_done_parse(scrape->request.body) : NAN);
     object->has_response |= is_ok;
@@ -110,7 +119,7 @@ static void end_scrape(struct worker_monitor *monitor, struct pod_scrape *scrape
         object->scrape_from_ms = clock_now_ms() + SILENT_MS;
 }
 
-static void begin_scrape(struct worker_monitor *monitor, struct worker_object *object,
+static void begin_scrape(struct worker_monitor *monitor, struct viewed *object,
                          const struct worker *worker)
 {
     struct pod_scrape *scrape = memory_new(sizeof(*scrape));
@@ -131,7 +140,7 @@ static void begin_scrape(struct worker_monitor *monitor, struct worker_object *o
     object->scrapes++;
 }
 
-static void begin_scrapes(struct worker_monitor *monitor, struct worker_object *object)
+static void begin_scrapes(struct worker_monitor *monitor, struct viewed *object)
 {
     size_t count = 0;
     if (object->scrapes > 0 || clock_now_ms() < object->scrape_from_ms)
@@ -203,11 +212,25 @@ static long get(struct worker_monitor *monitor, const char *path, size_t max_byt
     return status;
 }
 
-/* ---- an object ---- */
+static bool is_target_old(const struct viewed *viewed)
+{
+    return viewed->target_ms == 0 || clock_now_ms() - viewed->target_ms > TARGET_MS;
+}
+
+/* With the lock. */
+static void end_reading(struct viewed *viewed, bool is_read, struct error *error, int64_t again_ms)
+{
+    int64_t now_ms = clock_now_ms();
+    viewed->read_ms = is_read ? now_ms : viewed->read_ms;
+    viewed->due_ms = now_ms + again_ms;
+    error_move(&viewed->error, error);
+}
+
+/* ---- the workers of an object ---- */
 
 /* A ScaledJob: its pods have its name as a label. That of a ScaledObject is found first, as few
  * have the same name. */
-static bool read_selector(struct worker_monitor *monitor, struct worker_object *object,
+static bool read_selector(struct worker_monitor *monitor, struct viewed *object,
                           struct error *error)
 {
     _cleanup_(text_done) struct text found = {0};
@@ -215,8 +238,8 @@ static bool read_selector(struct worker_monitor *monitor, struct worker_object *
     _cleanup_(memory_free) char *scale_path = NULL;
     _cleanup_(memory_free) char *target = NULL;
     _cleanup_(memory_free) char *selector = NULL;
-    _cleanup_(memory_free) char *path = text_format(
-        "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
+    _cleanup_(memory_free) char *path =
+        api_object_path(OBJECT_SCALED_OBJECT, object->namespace, object->name);
     long status = get(monitor, path, MAX_LIST_BYTES, &found, error);
     if (status == OK) {
         if (!worker_target_parse(found, object->namespace, &scale_path, &target, error) ||
@@ -233,7 +256,7 @@ static bool read_selector(struct worker_monitor *monitor, struct worker_object *
     free(object->target);
     object->selector = TAKE(selector);
     object->target = TAKE(target);
-    object->selector_ms = clock_now_ms();
+    object->target_ms = clock_now_ms();
     return true;
 }
 
@@ -264,12 +287,11 @@ static bool read_unended_first(struct worker_monitor *monitor, const char *names
     return is_read;
 }
 
-static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
-                        struct worker_list *ret_list, struct error *error)
+static bool read_workers(struct worker_monitor *monitor, struct viewed *object,
+                         struct worker_list *ret_list, struct error *error)
 {
     _cleanup_(text_done) struct text usage = {0};
-    bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
-    if ((object->selector == NULL || is_old) && !read_selector(monitor, object, error))
+    if (is_target_old(object) && !read_selector(monitor, object, error))
         return false;
     _cleanup_(memory_free) char *selector = curl_easy_escape(NULL, object->selector, 0);
     _cleanup_(memory_free) char *usage_path =
@@ -286,118 +308,148 @@ static bool read_object(struct worker_monitor *monitor, struct worker_object *ob
     return true;
 }
 
-static void update_object(struct worker_monitor *monitor, struct worker_object *object)
+static void update_workers(struct worker_monitor *monitor, struct viewed *object)
 {
     struct worker_list list = {0};
     struct error error = {0};
-    bool is_read = read_object(monitor, object, &list, &error);
-    int64_t now_ms = clock_now_ms();
+    bool is_read = read_workers(monitor, object, &list, &error);
     pthread_mutex_lock(&monitor->lock);
     if (is_read) {
         struct worker_list before = object->list;
         keep_done(&list, &before);
         object->list = list;
-        object->read_ms = now_ms;
         list = before;
     }
-    error_move(&object->error, &error);
-    object->due_ms = now_ms + AGAIN_MS;
+    end_reading(object, is_read, &error, AGAIN_MS);
     pthread_mutex_unlock(&monitor->lock);
     if (is_read)
         begin_scrapes(monitor, object);
     worker_list_done(&list);
-    error_done(&error);
+}
+
+/* ---- the replicas of an HPA ---- */
+
+/* NULL with the error. */
+static struct api_object *read_object(struct worker_monitor *monitor, enum api_object_kind kind,
+                                      const char *namespace, const char *name, struct error *error)
+{
+    _cleanup_(text_done) struct text reply = {0};
+    _cleanup_(memory_free) char *path = api_object_path(kind, namespace, name);
+    if (get(monitor, path, MAX_LIST_BYTES, &reply, error) != OK)
+        return NULL;
+    return api_object_parse(kind, namespace, name, reply.bytes == NULL ? "" : reply.bytes,
+                            reply.length, error);
+}
+
+static bool find_hpa(struct worker_monitor *monitor, struct viewed *viewed, struct error *error)
+{
+    struct api_object *scaled =
+        read_object(monitor, OBJECT_SCALED_OBJECT, viewed->namespace, viewed->name, error);
+    bool has_hpa = scaled != NULL && kubernetes_name_is_valid(scaled->hpa);
+    if (has_hpa) {
+        pthread_mutex_lock(&monitor->lock);
+        free(viewed->hpa);
+        viewed->hpa = TAKE(scaled->hpa);
+        pthread_mutex_unlock(&monitor->lock);
+        viewed->target_ms = clock_now_ms();
+    } else if (scaled != NULL)
+        error_unavailable(error, "KEDA has made no HPA for the ScaledObject yet");
+    api_object_free(scaled);
+    return has_hpa;
+}
+
+static void update_replicas(struct worker_monitor *monitor, struct viewed *viewed)
+{
+    struct error error = {0};
+    struct api_object *hpa = NULL;
+    if (!is_target_old(viewed) || find_hpa(monitor, viewed, &error))
+        hpa = read_object(monitor, OBJECT_HPA, viewed->namespace, viewed->hpa, &error);
+    pthread_mutex_lock(&monitor->lock);
+    viewed->replicas = hpa == NULL ? viewed->replicas : hpa->current_replicas;
+    end_reading(viewed, hpa != NULL, &error, AGAIN_MS);
+    pthread_mutex_unlock(&monitor->lock);
+    api_object_free(hpa);
 }
 
 /* ---- a log ---- */
 
-static void update_log(struct worker_monitor *monitor, struct pod_log *log)
+static void update_log(struct worker_monitor *monitor, struct viewed *viewed)
 {
     _cleanup_(text_done) struct text reply = {0};
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(memory_free) char *path = pod_log_path(log);
-    get(monitor, path, POD_LOG_MAX_REPLY, &reply, &error);
+    _cleanup_(memory_free) char *path =
+        worker_log_path(&viewed->log, viewed->namespace, viewed->name);
+    get(monitor, path, WORKER_LOG_MAX_REPLY, &reply, &error);
     pthread_mutex_lock(&monitor->lock);
-    pod_log_set(log, &reply, &error, clock_now_ms());
+    if (worker_log_take(&viewed->log, reply))
+        end_reading(viewed, true, &error, LOG_AGAIN_MS);
     pthread_mutex_unlock(&monitor->lock);
 }
 
 /* ---- the thread ---- */
 
-static void worker_object_free(struct worker_object *object)
+static void viewed_free(struct viewed *viewed)
 {
-    worker_list_done(&object->list);
-    error_done(&object->error);
-    free(object->namespace);
-    free(object->name);
-    free(object->selector);
-    free(object->target);
-    free(object);
+    worker_list_done(&viewed->list);
+    worker_log_done(&viewed->log);
+    error_done(&viewed->error);
+    free(viewed->namespace);
+    free(viewed->name);
+    free(viewed->hpa);
+    free(viewed->selector);
+    free(viewed->target);
+    free(viewed);
 }
 
-/* With the lock. */
+/* With the lock. Who looked last before. */
 static void forget(struct worker_monitor *monitor, int64_t before_ms)
 {
-    struct worker_object *object, *next_object;
-    DL_FOREACH_SAFE(monitor->objects, object, next_object)
-        if (object->viewed_ms < before_ms && object->scrapes == 0) {
-            DL_DELETE(monitor->objects, object);
-            monitor->object_count--;
-            worker_object_free(object);
+    struct viewed *viewed, *next;
+    DL_FOREACH_SAFE(monitor->views, viewed, next)
+        if (viewed->viewed_ms < before_ms && viewed->scrapes == 0) {
+            DL_DELETE(monitor->views, viewed);
+            monitor->counts[viewed->kind]--;
+            viewed_free(viewed);
         }
-    pod_logs_forget(&monitor->logs, before_ms);
 }
 
-/* What is viewed, and due first: an object or a log. Returns when. */
-static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
-                         struct worker_object **ret_object, struct pod_log **ret_log)
+/* With the lock. What is viewed, and due first; NULL: nothing is viewed. */
+static struct viewed *find_next(const struct worker_monitor *monitor, int64_t now_ms)
 {
-    int64_t next_ms = now_ms + IDLE_MS;
-    struct worker_object *object;
-    struct pod_log *log;
-    *ret_object = NULL;
-    *ret_log = NULL;
-    DL_FOREACH(monitor->objects, object)
-        if (now_ms - object->viewed_ms < VIEWED_MS && object->due_ms < next_ms) {
-            next_ms = object->due_ms;
-            *ret_object = object;
-        }
-    DL_FOREACH(monitor->logs.all, log)
-        if (now_ms - log->viewed_ms < VIEWED_MS && log->due_ms <= next_ms) {
-            next_ms = log->due_ms;
-            *ret_object = NULL;
-            *ret_log = log;
-        }
-    return next_ms;
+    struct viewed *viewed;
+    struct viewed *first = NULL;
+    DL_FOREACH(monitor->views, viewed)
+        if (now_ms - viewed->viewed_ms < VIEWED_MS &&
+            (first == NULL || viewed->due_ms < first->due_ms))
+            first = viewed;
+    return first;
 }
 
 static void *monitor_thread(void *argument)
 {
+    static void (*const update[])(struct worker_monitor *monitor, struct viewed *viewed) = {
+        [WORKER_VIEW_PODS] = update_workers,
+        [WORKER_VIEW_REPLICAS] = update_replicas,
+        [WORKER_VIEW_LOG] = update_log,
+    };
     struct worker_monitor *monitor = argument;
-    for (;;) {
-        struct worker_object *object;
-        struct pod_log *log;
+    while (!is_stopping(monitor)) {
         int64_t now_ms = clock_now_ms();
         pthread_mutex_lock(&monitor->lock);
-        bool stopping = monitor->is_stopping;
         forget(monitor, now_ms - KEEP_MS);
-        int64_t next_ms = find_next(monitor, now_ms, &object, &log);
+        struct viewed *next = find_next(monitor, now_ms);
+        int64_t next_ms = next == NULL ? CLOCK_NEVER : next->due_ms;
         pthread_mutex_unlock(&monitor->lock);
-        if (stopping)
-            return NULL;
-        if (next_ms < monitor->may_request_ms)
-            next_ms = monitor->may_request_ms;
+        next_ms = MAX(next_ms, monitor->may_request_ms);
         if (next_ms > now_ms) {
-            curl_multi_poll(monitor->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
+            curl_multi_poll(monitor->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
             perform(monitor);
             continue;
         }
         monitor->may_request_ms = now_ms;
-        if (log != NULL)
-            update_log(monitor, log);
-        else if (object != NULL)
-            update_object(monitor, object);
+        update[next->kind](monitor, next);
     }
+    return NULL;
 }
 
 struct worker_monitor *worker_monitor_start(struct kubernetes_api *api)
@@ -433,49 +485,67 @@ void worker_monitor_stop(struct worker_monitor *monitor)
 
 /* ---- who looks ---- */
 
-/* With the lock. NULL: there are too many. */
-static struct worker_object *object_of(struct worker_monitor *monitor, const char *namespace,
-                                       const char *name)
+/* With the lock; NULL: there is none. */
+static struct viewed *find(const struct worker_monitor *monitor, enum worker_view_kind kind,
+                           const char *namespace, const char *name)
 {
-    struct worker_object *object;
-    DL_FOREACH(monitor->objects, object)
-        if (text_equal(object->name, name) && text_equal(object->namespace, namespace))
-            return object;
-    if (monitor->object_count >= WORKER_OBJECTS_MAX)
-        return NULL;
-    object = memory_new(sizeof(*object));
-    object->namespace = text_copy(namespace);
-    object->name = text_copy(name);
-    DL_APPEND(monitor->objects, object);
-    monitor->object_count++;
-    return object;
+    struct viewed *viewed;
+    DL_FOREACH(monitor->views, viewed)
+        if (viewed->kind == kind && text_equal(viewed->name, name) &&
+            text_equal(viewed->namespace, namespace))
+            return viewed;
+    return NULL;
 }
 
-bool worker_monitor_view(struct worker_monitor *monitor, const char *namespace, const char *name,
-                         void (*visit)(void *context, const struct worker_view *view),
-                         void *context)
+/* With the lock. It is due at once, and the newest first: who opens a log waits for no list of
+ * hundreds of objects. */
+static struct viewed *add(struct worker_monitor *monitor, enum worker_view_kind kind,
+                          const char *namespace, const char *name)
+{
+    struct viewed *viewed = memory_new(sizeof(*viewed));
+    viewed->kind = kind;
+    viewed->namespace = text_copy(namespace);
+    viewed->name = text_copy(name);
+    DL_PREPEND(monitor->views, viewed);
+    monitor->counts[kind]++;
+    return viewed;
+}
+
+/* With the lock, which it gives back. NULL is harmless. */
+static void end_view(struct worker_monitor *monitor, struct viewed *viewed)
 {
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&monitor->lock);
-    struct worker_object *object = object_of(monitor, namespace, name);
-    bool is_awaited = object != NULL && object->due_ms <= now_ms;
-    if (object != NULL) {
-        object->viewed_ms = now_ms;
-        visit(context, &(struct worker_view){object->namespace, object->name, &object->list,
-                                             object->read_ms, &object->error});
-    }
+    bool is_awaited = viewed != NULL && viewed->due_ms <= now_ms;
+    if (viewed != NULL)
+        viewed->viewed_ms = now_ms;
     pthread_mutex_unlock(&monitor->lock);
     if (is_awaited)
         curl_multi_wakeup(monitor->multi);
-    return object != NULL;
+}
+
+bool worker_monitor_view(struct worker_monitor *monitor, enum worker_view_kind kind,
+                         const char *namespace, const char *name,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context)
+{
+    pthread_mutex_lock(&monitor->lock);
+    struct viewed *viewed = find(monitor, kind, namespace, name);
+    if (viewed == NULL && monitor->counts[kind] < WORKER_OBJECTS_MAX)
+        viewed = add(monitor, kind, namespace, name);
+    if (viewed != NULL)
+        visit(context,
+              &(struct worker_view){viewed->namespace, viewed->name, viewed->read_ms,
+                                    &viewed->error, &viewed->list, viewed->hpa, viewed->replicas});
+    end_view(monitor, viewed);
+    return viewed != NULL;
 }
 
 /* With the lock. The container whose log is shown; NULL: no list has the pod. */
 static const char *container_of(const struct worker_monitor *monitor, const char *namespace,
                                 const char *pod)
 {
-    const struct worker_object *object;
-    DL_FOREACH(monitor->objects, object)
+    const struct viewed *object;
+    DL_FOREACH(monitor->views, object)
         for (size_t i = 0; text_equal(object->namespace, namespace) && i < object->list.count; i++)
             if (text_equal(object->list.items[i].name, pod))
                 return object->list.items[i].container;
@@ -483,35 +553,35 @@ static const char *container_of(const struct worker_monitor *monitor, const char
 }
 
 /* With the lock; NULL with the error. */
-static struct pod_log *log_of(struct worker_monitor *monitor, const char *namespace,
-                              const char *pod, struct error *error)
+static struct viewed *log_of(struct worker_monitor *monitor, const char *namespace, const char *pod,
+                             struct error *error)
 {
-    struct pod_log *log = pod_logs_find(&monitor->logs, namespace, pod);
+    struct viewed *viewed = find(monitor, WORKER_VIEW_LOG, namespace, pod);
     const char *container = container_of(monitor, namespace, pod);
-    if (log != NULL)
-        return log;
-    if (container != NULL)
-        return pod_logs_add(&monitor->logs, namespace, pod, container, error);
-    error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
-    return NULL;
+    if (viewed != NULL)
+        return viewed;
+    if (container == NULL)
+        error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
+    else if (monitor->counts[WORKER_VIEW_LOG] == MAX_LOGS)
+        error_set(error, ERROR_LIMIT, "%d other logs are being read: try again in a minute",
+                  MAX_LOGS);
+    else {
+        viewed = add(monitor, WORKER_VIEW_LOG, namespace, pod);
+        viewed->log.container = text_copy(container);
+    }
+    return viewed;
 }
 
 bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
                         bool *ret_is_known, struct text *ret_text, struct error *error)
 {
-    int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&monitor->lock);
-    struct pod_log *log = log_of(monitor, namespace, pod, error);
-    bool is_awaited = log != NULL && log->due_ms <= now_ms;
-    *ret_is_known = log == NULL || log->is_read;
-    if (log != NULL) {
-        log->viewed_ms = now_ms;
-        error_copy(error, &log->error);
-        if (log->text.length > 0)
-            text_add_bytes(ret_text, log->text.bytes, log->text.length);
+    struct viewed *viewed = log_of(monitor, namespace, pod, error);
+    *ret_is_known = viewed == NULL || viewed->read_ms != 0;
+    if (viewed != NULL) {
+        error_copy(error, &viewed->error);
+        text_add_bytes(ret_text, viewed->log.text.bytes, viewed->log.text.length);
     }
-    pthread_mutex_unlock(&monitor->lock);
-    if (is_awaited)
-        curl_multi_wakeup(monitor->multi);
+    end_view(monitor, viewed);
     return *ret_is_known && !error_is_set(error);
 }

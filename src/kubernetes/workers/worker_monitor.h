@@ -1,12 +1,15 @@
 /*
- * Reads the workers of ScaledObjects and ScaledJobs, and their logs, while somebody views them:
- * what was asked for within the last ten seconds is read again every three. Nothing is requested
- * otherwise.
+ * Reads what somebody views: the workers of ScaledObjects and ScaledJobs, the ends of their logs,
+ * and how many replicas the HPA of a ScaledObject counts. What was asked for within the last ten
+ * seconds is read again every three, a log every second. Nothing is requested otherwise.
  *
- * The selector of a ScaledObject's target is read from the API every minute, then each time its
- * pods and their use of CPU and memory. At most 20 requests of the API begin per second. Then the
- * /metrics of the first 32 pods that say they have some are requested, while other objects are
- * read; where none of them responds, again after a minute.
+ * Which pods and which HPA a ScaledObject has is read every minute, then each time its pods and
+ * their use of CPU and memory, or the HPA. At most 20 requests of the API begin per second. The
+ * /metrics of the first 32 pods that say they have some are requested while other objects are read;
+ * where none of them responds, again after a minute.
+ *
+ * It polls, and shares nothing with the informer: there is no right to watch pods, and a cluster
+ * whose metrics-server is gone must not look, to the credentials of triggers, like an API that is.
  *
  * Threads: one of its own does all requests; the functions may be called from any, and wait for
  * none.
@@ -17,7 +20,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "kubernetes/api/api.h"
-#include "kubernetes/workers/pod_logs.h"
 #include "kubernetes/workers/worker.h"
 
 #include <stdbool.h>
@@ -31,17 +33,23 @@ struct worker_monitor;
 struct worker_monitor *worker_monitor_start(struct kubernetes_api *api);
 void worker_monitor_stop(struct worker_monitor *monitor); /* NULL is harmless */
 
-/* What is known of an object's workers. */
+/* What is viewed: the workers of an object, the replicas of its HPA, or the log of a pod. */
+enum worker_view_kind { WORKER_VIEW_PODS, WORKER_VIEW_REPLICAS, WORKER_VIEW_LOG, WORKER_VIEWS };
+
 struct worker_view {
     const char *namespace, *name;
-    const struct worker_list *list;
-    int64_t read_ms;           /* clock_now_ms() when the list was read; 0: not yet */
-    const struct error *error; /* why reading failed last; the list is then an older one */
+    int64_t read_ms;                /* clock_now_ms() when the following was read; 0: not yet */
+    const struct error *error;      /* why reading failed last; what is known is older then */
+    const struct worker_list *list; /* of WORKER_VIEW_PODS */
+    const char *hpa;                /* of WORKER_VIEW_REPLICAS: its name; NULL: not known yet */
+    int64_t replicas;               /* ... that it counts */
 };
 
-/* Somebody views the object: calls `visit` with what is known, under the monitor's lock, so that
- * it must be quick. False: more than WORKER_OBJECTS_MAX objects are viewed. */
-bool worker_monitor_view(struct worker_monitor *monitor, const char *namespace, const char *name,
+/* Somebody views this of an object, whose names are valid: calls `visit` with what is known, under
+ * the monitor's lock, so that it must be quick. Not of WORKER_VIEW_LOG. False: WORKER_OBJECTS_MAX
+ * others are viewed. */
+bool worker_monitor_view(struct worker_monitor *monitor, enum worker_view_kind kind,
+                         const char *namespace, const char *name,
                          void (*visit)(void *context, const struct worker_view *view),
                          void *context);
 
