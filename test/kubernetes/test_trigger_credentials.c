@@ -33,7 +33,7 @@ struct informer {
     size_t wanted;
 };
 
-void informer_add_handler(struct informer *informer, const struct informer_handler *handler)
+void informer_set_handler(struct informer *informer, const struct informer_handler *handler)
 {
     informer->handler = *handler;
 }

@@ -44,6 +44,8 @@ struct need {
     struct credentials *delivered; /* NULL: nothing yet */
     bool was_there;                /* an object had its trigger */
     bool is_gone;                  /* ... and has it no more, as delivered */
+    bool is_counted;               /* in the statistics, as of this state: */
+    enum credentials_state counted_as;
     struct hpa_facts delivered_hpa;
     bool is_uncertain;   /* news were not taken since: the trigger may have others, or none */
     int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
@@ -66,7 +68,6 @@ struct message {
 
 struct trigger_credentials {
     struct trigger_credentials_settings settings;
-    struct informer_handler handler;
     pthread_mutex_t lock;
     struct trigger_credentials_stats stats; /* guarded, as the next one */
     struct message *messages;               /* by key, in the order in which their first was sent */
@@ -107,15 +108,20 @@ static bool is_verified(const struct need *need)
     return need->delivered != NULL && need->delivered->state == CREDENTIALS_VERIFIED;
 }
 
-static void count_delivered(struct trigger_credentials *all, const struct need *need, int step)
+/* Whenever what is delivered has changed, or is removed. */
+static void count(struct trigger_credentials *all, struct need *need, bool is_removed)
 {
-    const struct credentials *credentials = need->delivered;
-    enum credentials_state state = credentials == NULL ? CREDENTIALS_WAITING : credentials->state;
-    if (need->table == NULL || need->is_gone)
-        return;
+    bool counts = !is_removed && need->table != NULL && !need->is_gone;
+    enum credentials_state state =
+        need->delivered == NULL ? CREDENTIALS_WAITING : need->delivered->state;
     pthread_mutex_lock(&all->lock);
-    all->stats.triggers[state] += (size_t)step;
+    if (need->is_counted)
+        all->stats.triggers[need->counted_as]--;
+    if (counts)
+        all->stats.triggers[state]++;
     pthread_mutex_unlock(&all->lock);
+    need->is_counted = counts;
+    need->counted_as = state;
 }
 
 static void need_free(struct need *need)
@@ -130,7 +136,7 @@ static void need_free(struct need *need)
 
 static void drop_need(struct trigger_credentials *all, struct need *need)
 {
-    count_delivered(all, need, -1);
+    count(all, need, true);
     due_queue_remove(&all->due, &need->due);
     set_ready(all, need, false);
     HASH_DELETE(hh, all->needs, need);
@@ -154,38 +160,29 @@ static void share_values(struct trigger_credentials *all, const struct need *nee
     all->recent[place].credentials = credentials_share(credentials);
 }
 
-static void set_gone(struct trigger_credentials *all, struct need *need,
-                     const struct credentials *delivered)
-{
-    need->is_gone = need->was_there && delivered->failure.code == ERROR_DENIED;
-    count_delivered(all, need, 1);
-}
-
 /* Takes the credentials. */
 static void deliver_need(struct trigger_credentials *all, struct need *need,
                          struct credentials *credentials, const struct hpa_facts *hpa)
 {
     const struct trigger_credentials_settings *settings = &all->settings;
     if (!need->is_uncertain && credentials_equal(need->delivered, credentials) &&
-        hpa_facts_equal(&need->delivered_hpa, hpa)) {
-        count_delivered(all, need, -1);
-        set_gone(all, need, credentials);
+        hpa_facts_equal(&need->delivered_hpa, hpa))
         credentials_free(credentials);
-        return;
+    else {
+        need->is_uncertain = informer_is_stopping(settings->informer) ||
+                             !settings->changed(settings->context, need->key, need->key_length,
+                                                credentials_share(credentials), hpa);
+        if (need->is_uncertain) {
+            credentials_free(credentials);
+            due_queue_set(&all->due, &need->due, clock_now_ms() + REDELIVER_MS);
+            return;
+        }
+        credentials_free(need->delivered);
+        need->delivered = credentials;
+        need->delivered_hpa = *hpa;
     }
-    need->is_uncertain = informer_is_stopping(settings->informer) ||
-                         !settings->changed(settings->context, need->key, need->key_length,
-                                            credentials_share(credentials), hpa);
-    if (need->is_uncertain) {
-        credentials_free(credentials);
-        due_queue_set(&all->due, &need->due, clock_now_ms() + REDELIVER_MS);
-        return;
-    }
-    count_delivered(all, need, -1);
-    credentials_free(need->delivered);
-    need->delivered = credentials;
-    need->delivered_hpa = *hpa;
-    set_gone(all, need, credentials);
+    need->is_gone = need->was_there && need->delivered->failure.code == ERROR_DENIED;
+    count(all, need, false);
 }
 
 /* One look-up of a resolution. */
@@ -200,7 +197,6 @@ static struct resolve_found find_object(void *context, enum api_object_kind kind
     const struct lookup *lookup = context;
     struct informer *informer = lookup->all->settings.informer;
     struct used_object *used = memory_new(sizeof(*used));
-    used->link.handler = &lookup->all->handler;
     used->link.user = lookup->need;
     informer_link(informer, &used->link, kind, namespace, name);
     LL_PREPEND(lookup->need->used, used);
@@ -360,7 +356,7 @@ static void take_message(struct trigger_credentials *all, struct message *messag
         return;
     need = TAKE(message->added);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
-    count_delivered(all, need, 1);
+    count(all, need, false);
     set_ready(all, need, true);
 }
 
@@ -443,10 +439,10 @@ trigger_credentials_new(const struct trigger_credentials_settings *settings)
 {
     struct trigger_credentials *all = memory_new(sizeof(*all));
     all->settings = *settings;
-    all->handler =
-        (struct informer_handler){take_change_of_need, take_turn_of_needs, end_needs, all};
     pthread_mutex_init(&all->lock, NULL);
-    informer_add_handler(settings->informer, &all->handler);
+    const struct informer_handler handler = {take_change_of_need, take_turn_of_needs, end_needs,
+                                             all};
+    informer_set_handler(settings->informer, &handler);
     return all;
 }
 

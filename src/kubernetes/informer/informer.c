@@ -9,12 +9,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { MAX_HANDLERS = 4 };
-
 struct informer {
     struct kubernetes_api api;
-    struct informer_handler handlers[MAX_HANDLERS];
-    size_t handlers_count;
+    struct informer_handler handler;
     pthread_t thread;
     bool is_started;
     pthread_mutex_t lock;
@@ -61,6 +58,14 @@ void informer_want_fresh(struct informer *informer, const struct informer_link *
 
 /* ---- the thread ---- */
 
+static void notify_users(void *context, const struct informer_entry *entry)
+{
+    const struct informer *informer = context;
+    const struct informer_link *link;
+    DL_FOREACH(entry->links, link)
+        informer->handler.changed(informer->handler.context, link->user);
+}
+
 static void count_request(void *context, const struct error *error)
 {
     struct informer *informer = context;
@@ -90,21 +95,18 @@ static void count_entries(struct informer *informer)
 static void *informer_thread(void *argument)
 {
     struct informer *informer = argument;
+    const struct informer_handler *handler = &informer->handler;
     struct object_reader *reader = &informer->reader;
     while (!informer_is_stopping(informer)) {
-        int64_t next_ms = CLOCK_NEVER;
         object_reader_take_replies(reader);
         object_reader_notify(reader);
-        for (size_t i = 0; i < informer->handlers_count; i++)
-            next_ms =
-                clock_earlier(next_ms, informer->handlers[i].turn(informer->handlers[i].context));
+        int64_t next_ms = handler->turn(handler->context);
         next_ms = clock_earlier(next_ms, object_reader_begin_due(reader));
         object_reader_notify(reader); /* what could not be begun */
         count_entries(informer);
         object_reader_wait(reader, next_ms);
     }
-    for (size_t i = 0; i < informer->handlers_count; i++)
-        informer->handlers[i].end(informer->handlers[i].context);
+    handler->end(handler->context);
     object_reader_end(reader);
     return NULL;
 }
@@ -119,16 +121,15 @@ struct informer *informer_new(struct kubernetes_api *api)
     pthread_mutex_init(&informer->lock, NULL);
     informer->reader.api = &informer->api;
     informer->reader.ended = count_request;
+    informer->reader.notify = notify_users;
     informer->reader.context = informer;
     object_reader_init(&informer->reader);
     return informer;
 }
 
-void informer_add_handler(struct informer *informer, const struct informer_handler *handler)
+void informer_set_handler(struct informer *informer, const struct informer_handler *handler)
 {
-    if (informer->handlers_count == MAX_HANDLERS)
-        abort();
-    informer->handlers[informer->handlers_count++] = *handler;
+    informer->handler = *handler;
 }
 
 void informer_start(struct informer *informer)

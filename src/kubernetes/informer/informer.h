@@ -1,11 +1,11 @@
 /*
- * The informer: keeps objects of the Kubernetes API up to date while somebody needs them: what a
- * trigger's credentials follow from, and its HPA. Each is read once for all who need it
- * (object_reader.h), never more than once per second. What was read stays in use while the API
- * cannot be reached.
+ * The informer: keeps objects of the Kubernetes API up to date while triggers need them: what their
+ * credentials follow from, and their HPAs. Each is read once for all (object_reader.h), never more
+ * than once per second. What was read stays in use while the API cannot be reached.
  *
- * Threads: it has one of its own, on which it calls its handlers; all but starting, stopping,
- * waking and the statistics is for this thread.
+ * Threads: it has one of its own, on which it calls its handler; all but starting, stopping, waking
+ * and the statistics is for this thread.
+ * Owner:   the memory of links is the handler's. An object is kept for as long as it has links.
  */
 #ifndef BACKLOG_KUBERNETES_INFORMER_INFORMER_H
 #define BACKLOG_KUBERNETES_INFORMER_INFORMER_H
@@ -13,13 +13,30 @@
 #include "base/error.h"
 #include "kubernetes/api/api.h"
 #include "kubernetes/api/api_object.h"
-#include "kubernetes/informer/informer_link.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct informer;
+struct informer_entry; /* an object, for as long as links have it */
+
+/* The context is `context`. */
+struct informer_handler {
+    /* There is news of what this user is linked to; adds and removes no links. */
+    void (*changed)(void *context, void *user);
+    int64_t (*turn)(void *context); /* in each turn; returns when the next one must be */
+    void (*end)(void *context);     /* the last call: removes all links */
+    void *context;
+};
+
+/* A user of the handler needs an object. */
+struct informer_link {
+    struct informer_entry *entry;
+    void *user;
+    struct informer_link *next, *prev;
+};
+
 /* What is known of an object. Borrowed until the next turn. */
 struct informer_view {
     bool is_read;                /* once: `object` is what there was last, NULL if there was none */
@@ -37,14 +54,14 @@ struct informer_stats {
 
 /* Takes the API. */
 struct informer *informer_new(struct kubernetes_api *api);
-void informer_add_handler(struct informer *informer, const struct informer_handler *handler);
-void informer_start(struct informer *informer); /* once all handlers are added */
+void informer_set_handler(struct informer *informer, const struct informer_handler *handler);
+void informer_start(struct informer *informer); /* once it has its handler */
 /* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it
- * and its handlers are not to be freed. */
+ * and its handler are not to be freed. */
 bool informer_stop(struct informer *informer);
 void informer_free(struct informer *informer); /* it has been stopped; NULL is none */
 
-/* Any thread: there is something to do for a handler's turn. */
+/* Any thread: there is something to do for the handler's turn. */
 void informer_wake(struct informer *informer);
 bool informer_is_stopping(struct informer *informer);
 void informer_stats(struct informer *informer, struct informer_stats *ret_stats);

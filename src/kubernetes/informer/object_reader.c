@@ -105,28 +105,13 @@ static void add_changed(struct object_reader *reader, struct informer_entry *ent
     DL_APPEND2(reader->changed, entry, prev_changed, next_changed);
 }
 
-/* A handler may add and remove links meanwhile, but the users that are there stay for this turn. */
-static void notify_users(struct informer_entry *entry)
-{
-    size_t count = 0;
-    size_t i = 0;
-    struct informer_link *link;
-    DL_COUNT(entry->links, link, count);
-    _cleanup_(memory_free) struct informer_link *links = memory_array(count + 1, sizeof(*links));
-    DL_FOREACH(entry->links, link)
-        links[i++] = *link;
-    for (i = 0; i < count; i++)
-        if (i == 0 || links[i].user != links[i - 1].user)
-            links[i].handler->changed(links[i].handler->context, links[i].user);
-}
-
 void object_reader_notify(struct object_reader *reader)
 {
     while (reader->changed != NULL) {
         struct informer_entry *entry = reader->changed;
         DL_DELETE2(reader->changed, entry, prev_changed, next_changed);
         entry->has_changed = false;
-        notify_users(entry);
+        reader->notify(reader->context, entry);
     }
 }
 

@@ -22,7 +22,6 @@
 #include "kubernetes/api/api_watch.h"
 #include "kubernetes/informer/api_health.h"
 #include "kubernetes/informer/due_queue.h"
-#include "kubernetes/informer/informer_link.h"
 
 enum {
     OBJECT_READER_MAX_REQUESTS = 32,
@@ -37,7 +36,7 @@ struct informer_entry {
     enum api_object_kind kind;
     char *namespace, *name; /* `namespace` is NULL for what has none */
     char *key, *path;
-    struct informer_link *links; /* of its users */
+    struct informer_link *links; /* of its users (informer.h) */
     struct object_watch *watch;  /* of its own; NULL: that of its kind, or none */
 
     struct api_object *object; /* NULL: there was none, or it is not read */
@@ -77,6 +76,8 @@ struct object_reader {
     CURLM *multi; /* of objects and watches of a kind; these have an event at each poll of KEDA */
     /* A request has ended; with an error, where it failed. */
     void (*ended)(void *context, const struct error *error);
+    /* There is news of an object, for those that need it. */
+    void (*notify)(void *context, const struct informer_entry *entry);
     void *context;
 
     struct informer_entry *by_key;
@@ -109,7 +110,7 @@ struct object_reader {
     struct api_request_budget replies;
 };
 
-/* Its `api`, `ended` and `context` are set; the rest is zero. */
+/* Its `api`, functions and `context` are set; the rest is zero. */
 void object_reader_init(struct object_reader *reader);
 void object_reader_end(struct object_reader *reader); /* of its thread: no entries are left */
 void object_reader_done(struct object_reader *reader);
