@@ -26,7 +26,6 @@
  *   naming                         what people call a connection, in logs, metrics and pages
  *   connection/load                how busy a connection is
  *   connection/job                 a query in the schedule
- *   connection/job_heap            jobs by when they are due
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
  *   connection/zero                whether a reading of nothing counts already

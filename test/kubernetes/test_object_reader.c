@@ -64,7 +64,7 @@ static void begin(struct watched_object *watched, enum api_object_kind kind)
     DL_DELETE(reader->unread, entry);
     entry->is_read = true;
     entry->sent_ms = entry->read_ms = clock_now_ms();
-    due_queue_set(&reader->due, &entry->due, entry->read_ms);
+    heap_set(&reader->due, &entry->due, entry->read_ms);
     watched->entry = entry;
     watched->watch = entry->watch == NULL ? reader->of_kind[kind] : entry->watch;
     watched->watch->watch.since_ms = entry->read_ms;
@@ -75,7 +75,7 @@ static void begin_failing(struct watched_object *watched)
 {
     error_unavailable(&watched->entry->failure, "it cannot be read");
     watched->reader.failing++;
-    due_queue_set(&watched->reader.due, &watched->entry->due, clock_now_ms() + MINUTE_MS);
+    heap_set(&watched->reader.due, &watched->entry->due, clock_now_ms() + MINUTE_MS);
 }
 
 static void end(struct watched_object *watched)
@@ -93,11 +93,11 @@ static void what_is_watched_is_read_again_after_an_hour(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
         struct watched_object watched;
         begin(&watched, kinds[i]);
-        assert_true(watched.entry->due.due_ms >= watched.entry->read_ms + HOUR_MS);
+        assert_true(heap_key(&watched.entry->due) >= watched.entry->read_ms + HOUR_MS);
         lose(&watched);
-        assert_true(watched.entry->due.due_ms <= clock_now_ms() + LONGEST_INTERVAL_MS);
+        assert_true(heap_key(&watched.entry->due) <= clock_now_ms() + LONGEST_INTERVAL_MS);
         go_live(&watched);
-        assert_true(watched.entry->due.due_ms >= watched.entry->read_ms + HOUR_MS);
+        assert_true(heap_key(&watched.entry->due) >= watched.entry->read_ms + HOUR_MS);
         end(&watched);
     }
 }
@@ -115,7 +115,7 @@ static void a_watch_that_resumes_leaves_what_fails_to_be_read_soon(void **state)
             watched.entry->is_forbidden = true;
             begin_failing(&watched);
             go_live(&watched); /* from its former version on: nothing is older than that */
-            assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
+            assert_true(heap_key(&watched.entry->due) <= clock_now_ms() + 1100);
             end(&watched);
         }
 }
@@ -128,9 +128,9 @@ static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
         struct watched_object watched;
         begin(&watched, kinds[i]);
         begin_failing(&watched);
-        int64_t due_ms = watched.entry->due.due_ms;
+        int64_t due_ms = heap_key(&watched.entry->due);
         lose(&watched);
-        assert_int_equal(watched.entry->due.due_ms, due_ms);
+        assert_int_equal(heap_key(&watched.entry->due), due_ms);
         end(&watched);
     }
 }
@@ -147,7 +147,7 @@ static void change(const struct watched_object *watched, const char *revision)
 
 static bool is_due_soon(const struct watched_object *watched)
 {
-    return watched->entry->due.due_ms <= clock_now_ms() + OBJECT_READER_MIN_INTERVAL_MS;
+    return heap_key(&watched->entry->due) <= clock_now_ms() + OBJECT_READER_MIN_INTERVAL_MS;
 }
 
 /* Its connection has died, and nobody says so. */
@@ -171,7 +171,7 @@ static void a_watch_that_is_silent_begins_anew(void **state)
         object_reader_begin_due(&reader);
         assert_int_equal(watch->request.curl == NULL, is_silent == 1);
         int64_t left_ms = is_silent == 1 ? 1100 : MINUTE_MS;
-        assert_true(entry->watch->due.due_ms <= clock_now_ms() + left_ms);
+        assert_true(heap_key(&entry->watch->due) <= clock_now_ms() + left_ms);
         object_reader_drop(&reader, entry);
         object_reader_end(&reader);
         object_reader_done(&reader);
@@ -192,7 +192,7 @@ static void what_a_new_watch_finds_as_it_was_is_not_read_again(void **state)
             lose(&watched);
             watched.watch->watch.since_ms = watched.entry->read_ms + 1;
             go_live(&watched);
-            assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
+            assert_true(heap_key(&watched.entry->due) <= clock_now_ms() + 1100);
             change(&watched, is_same == 1 ? "2" : "3");
             assert_int_equal(is_due_soon(&watched), is_same == 0);
             end(&watched);
@@ -210,9 +210,10 @@ static void what_is_absent_and_not_named_by_a_new_watch_is_not_read_again(void *
         watched.watch->watch.since_ms = watched.entry->read_ms + 1;
         watched.watch->watch.has_named_all = has_named_all == 1;
         go_live(&watched);
-        assert_int_equal(watched.entry->due.due_ms <= clock_now_ms() + 1100, has_named_all == 0);
+        assert_int_equal(heap_key(&watched.entry->due) <= clock_now_ms() + 1100,
+                         has_named_all == 0);
         change(&watched, "2");
-        assert_true(watched.entry->due.due_ms <= clock_now_ms() + 1100);
+        assert_true(heap_key(&watched.entry->due) <= clock_now_ms() + 1100);
         end(&watched);
     }
 }
@@ -246,7 +247,7 @@ static void what_could_not_be_read_is_hastened_once_for_a_change(void **state)
         begin_failing(&watched);
         if (is_forbidden == 0)
             change(&watched, "2");
-        due_queue_set(&watched.reader.due, &watched.entry->due, clock_now_ms() + MINUTE_MS);
+        heap_set(&watched.reader.due, &watched.entry->due, clock_now_ms() + MINUTE_MS);
         change(&watched, "2");
         assert_false(is_due_soon(&watched));
         end(&watched);
@@ -275,7 +276,7 @@ static void what_was_never_requested_has_its_turn_the_oldest_and_the_newest_firs
                          i < PLACES / 2 || i >= NAMES - PLACES / 2);
     DL_DELETE(reader.unread, entries[NAMES / 2]); /* as if it had been read once */
     entries[NAMES / 2]->sent_ms = 1;
-    due_queue_set(&reader.due, &entries[NAMES / 2]->due, clock_now_ms());
+    heap_set(&reader.due, &entries[NAMES / 2]->due, clock_now_ms());
     object_reader_begin_due(&reader);
     assert_int_equal(reader.requests, PLACES + 1);
     assert_non_null(entries[NAMES / 2]->request.curl);

@@ -144,7 +144,7 @@ static bool is_some_of_what_is_due_ready(struct query *query)
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of(query));
     const struct schedule *schedule = &connection->schedule;
     return schedule->ready_count[JOB_CLASS_NORMAL] > 0 &&
-           job_heap_first_key(&schedule->scheduled) <= connection_now_ms(connection);
+           heap_first_key(&schedule->scheduled) <= connection_now_ms(connection);
 }
 
 static void queries_that_are_due_together_become_ready_in_parts(void **state)

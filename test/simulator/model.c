@@ -357,12 +357,13 @@ void check_needed(struct client *client, struct model *model)
 
 /* ---- everything ---- */
 
-static void check_heap(const struct job_heap *heap, enum job_state state)
+static void check_heap(const struct heap *heap, enum job_state state)
 {
     for (size_t i = 0; i < heap->count; i++) {
-        const struct job_heap_entry *entry = &heap->entries[i];
-        if (entry->job->position != i || entry->job->state != state || entry->job->heap != heap ||
-            (i > 0 && heap->entries[(i - 1) / JOB_HEAP_CHILDREN].key > entry->key))
+        const struct heap_entry *entry = &heap->entries[i];
+        const struct job *job = HEAP_OWNER(entry->item, struct job, place);
+        if (job->place.position != i || job->state != state || job->place.heap != heap ||
+            (i > 0 && heap->entries[(i - 1) / HEAP_CHILDREN].key > entry->key))
             violated("a heap is not in order");
     }
 }

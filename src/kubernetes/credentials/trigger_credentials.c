@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/hash_table.h"
+#include "base/heap.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kubernetes/credentials/resolve.h"
-#include "kubernetes/informer/due_queue.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -47,10 +47,10 @@ struct need {
     bool is_counted;               /* in the statistics, as of this state: */
     enum credentials_state counted_as;
     struct hpa_facts delivered_hpa;
-    bool is_uncertain;   /* news were not taken since: the trigger may have others, or none */
-    int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
-    int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
-    struct due_item due; /* to be resolved again by itself, or in no queue */
+    bool is_uncertain;    /* news were not taken since: the trigger may have others, or none */
+    int64_t replaced_ms;  /* its trigger is there no more since; 0: it is */
+    int64_t refused_ms;   /* what was verified is refused since, by views; 0: it is not */
+    struct heap_item due; /* to be resolved again by itself, or in no queue */
     bool is_ready;
     UT_hash_handle hh;
     struct need *next, *prev; /* utlist of those to be resolved */
@@ -73,7 +73,7 @@ struct trigger_credentials {
     struct message *messages;               /* by key, in the order in which their first was sent */
 
     struct need *needs; /* the rest is the informer's thread's */
-    struct due_queue due;
+    struct heap due;
     struct need *ready; /* those to be resolved, first in, first out */
     struct {
         const struct option *table;
@@ -137,7 +137,7 @@ static void need_free(struct need *need)
 static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count(all, need, true);
-    due_queue_remove(&all->due, &need->due);
+    heap_remove(&need->due);
     set_ready(all, need, false);
     HASH_DELETE(hh, all->needs, need);
     free_used(all, need->used);
@@ -174,7 +174,7 @@ static void deliver_need(struct trigger_credentials *all, struct need *need,
                                                 credentials_share(credentials), hpa);
         if (need->is_uncertain) {
             credentials_free(credentials);
-            due_queue_set(&all->due, &need->due, clock_now_ms() + REDELIVER_MS);
+            heap_set(&all->due, &need->due, clock_now_ms() + REDELIVER_MS);
             return;
         }
         credentials_free(need->delivered);
@@ -249,7 +249,7 @@ static bool refusal_must_wait(struct trigger_credentials *all, struct need *need
     if (is_verified(need))
         return true;
     if (now_ms < need->added_ms + FRESH_MS) {
-        due_queue_set(&all->due, &need->due, need->added_ms + FRESH_MS);
+        heap_set(&all->due, &need->due, need->added_ms + FRESH_MS);
         return true;
     }
     error_prefix(&credentials->failure,
@@ -272,7 +272,7 @@ static bool is_still_valid(struct trigger_credentials *all, struct need *need, b
         need->replaced_ms = now_ms;
     if (now_ms >= need->replaced_ms + REPLACED_MS)
         return false;
-    due_queue_set(&all->due, &need->due, need->replaced_ms + REPLACED_MS);
+    heap_set(&all->due, &need->due, need->replaced_ms + REPLACED_MS);
     return true;
 }
 
@@ -293,7 +293,7 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
     struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
     need->was_there |= resolved.has_trigger;
-    due_queue_remove(&all->due, &need->due);
+    heap_remove(&need->due);
     if (is_still_valid(all, need, resolved.is_mismatch, now_ms)) {
         /* the trigger in its place has the same authentication as a rule */
         free_used(all, need->used);
@@ -379,19 +379,19 @@ static void take_messages(struct trigger_credentials *all)
 static void take_due(struct trigger_credentials *all)
 {
     int64_t now_ms = clock_now_ms();
-    struct due_item *due;
-    while ((due = due_queue_first(&all->due)) != NULL && due->due_ms <= now_ms) {
-        due_queue_remove(&all->due, due);
-        set_ready(all, (struct need *)((char *)due - offsetof(struct need, due)), true);
+    struct heap_item *due;
+    while ((due = heap_first(&all->due)) != NULL && heap_key(due) <= now_ms) {
+        heap_remove(due);
+        set_ready(all, HEAP_OWNER(due, struct need, due), true);
     }
 }
 
 static int64_t next_due_ms(const struct trigger_credentials *all)
 {
-    const struct due_item *due = due_queue_first(&all->due);
+    const struct heap_item *due = heap_first(&all->due);
     if (all->ready != NULL)
         return clock_now_ms();
-    return due == NULL ? CLOCK_NEVER : due->due_ms;
+    return due == NULL ? CLOCK_NEVER : heap_key(due);
 }
 
 static void resolve_ready(struct trigger_credentials *all)
@@ -429,7 +429,7 @@ static void end_needs(void *context)
         drop_need(all, need);
     for (size_t i = 0; i < MAX_RECENT; i++)
         credentials_free(all->recent[i].credentials);
-    due_queue_done(&all->due);
+    free(all->due.entries);
 }
 
 /* ---- from outside ---- */

@@ -79,8 +79,8 @@ static int64_t interval_ms(const struct object_reader *reader, const struct info
 /* Not while it is being read, or waits for its first turn: what comes of that says when. */
 static void set_due_by(struct object_reader *reader, struct informer_entry *entry, int64_t due_ms)
 {
-    if (entry->due.place != 0 && due_ms < entry->due.due_ms)
-        due_queue_set(&reader->due, &entry->due, due_ms);
+    if (entry->due.heap != NULL && due_ms < heap_key(&entry->due))
+        heap_set(&reader->due, &entry->due, due_ms);
 }
 
 void object_reader_want_fresh(struct object_reader *reader, struct informer_entry *entry)
@@ -173,7 +173,7 @@ static void confirm(struct object_reader *reader, struct informer_entry *entry)
     if (watch == NULL || entry->read_ms >= watch->since_ms)
         return;
     entry->read_ms = watch->since_ms;
-    due_queue_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
+    heap_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
 }
 
 static void take_event(void *context, const struct api_watch *watch,
@@ -214,12 +214,12 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
         return;
     /* What was absent, and is there now, is named: a ScaledObject is no ScaledJob of that name. */
     if (is_scaled(entry->kind) && watch != NULL && watch->has_named_all && entry->is_read &&
-        entry->object == NULL && entry->due.place != 0 && !is_failing)
+        entry->object == NULL && entry->due.heap != NULL && !is_failing)
         confirm(reader, entry);
     if (is_failing) /* perhaps it can be read now, as it can be watched */
         set_due_by(reader, entry, now_ms + catch_up_ms(reader, entry));
-    else if (is_watched(reader, entry) && entry->due.place != 0)
-        due_queue_set(&reader->due, &entry->due, now_ms + interval_ms(reader, entry));
+    else if (is_watched(reader, entry) && entry->due.heap != NULL)
+        heap_set(&reader->due, &entry->due, now_ms + interval_ms(reader, entry));
     else
         set_due_by(reader, entry, now_ms + interval_ms(reader, entry));
 }
@@ -239,8 +239,7 @@ static void follow_live(void *context, struct api_watch *watch, bool was_live)
     reader->live_watches += (size_t)watch->is_live - (size_t)was_live;
     if (watch->is_live) {
         set_answered(reader, watched);
-        due_queue_set(&reader->due_watches, &watched->due,
-                      watch->received_ms + API_WATCH_SILENT_MS);
+        heap_set(&reader->due_watches, &watched->due, watch->received_ms + API_WATCH_SILENT_MS);
         answer_api(reader);
     }
     if (watch->is_live == was_live) /* it went on where it was */
@@ -269,7 +268,7 @@ static void end_watch(struct object_reader *reader, struct object_watch *watched
     reader->ended(reader->context, &error);
     reader->perform_single_ms = 0;
     api_watch_end(watch);
-    due_queue_set(&reader->due_watches, &watched->due, watch->due_ms);
+    heap_set(&reader->due_watches, &watched->due, watch->due_ms);
     if (is_refused && !is_refused_alone(reader, &watched->refused_ms))
         fail_api(reader, &error, retry_after_ms);
 }
@@ -297,27 +296,26 @@ static void end_late_watches(struct object_reader *reader, int64_t now_ms)
  */
 static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
 {
-    struct due_item *due;
+    struct heap_item *due;
     while (reader->unanswered_count < MAX_NEW_WATCHES &&
-           (due = due_queue_first(&reader->due_watches)) != NULL) {
+           (due = heap_first(&reader->due_watches)) != NULL) {
         _cleanup_(error_done) struct error error = {0};
-        struct object_watch *watched =
-            (struct object_watch *)((char *)due - offsetof(struct object_watch, due));
+        struct object_watch *watched = HEAP_OWNER(due, struct object_watch, due);
         int64_t silent_ms = watched->watch.received_ms + API_WATCH_SILENT_MS;
-        if (due->due_ms > now_ms)
-            return due->due_ms;
+        if (heap_key(due) > now_ms)
+            return heap_key(due);
         if (watched->watch.request.curl != NULL && silent_ms > now_ms)
-            due_queue_set(&reader->due_watches, due, silent_ms);
+            heap_set(&reader->due_watches, due, silent_ms);
         else if (watched->watch.request.curl != NULL) {
             api_watch_give_up(&watched->watch);
             end_watch(reader, watched);
         } else if (api_watch_begin(&watched->watch, &error)) {
             reader->perform_single_ms = 0;
-            due_queue_remove(&reader->due_watches, due);
+            heap_remove(due);
             DL_APPEND(reader->unanswered, watched);
             reader->unanswered_count++;
         } else {
-            due_queue_set(&reader->due_watches, due, watched->watch.due_ms);
+            heap_set(&reader->due_watches, due, watched->watch.due_ms);
             fail_api(reader, &error, 0);
         }
     }
@@ -331,7 +329,7 @@ static struct object_watch *add_watch(struct object_reader *reader, enum api_obj
     const struct api_watch_owner *owner =
         name == NULL ? &reader->owner_of_kind : &reader->owner_of_single;
     api_watch_init(&watched->watch, owner, kind, namespace, name);
-    due_queue_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
+    heap_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
     reader->watches++;
     return watched;
 }
@@ -342,7 +340,7 @@ static void drop_watch(struct object_reader *reader, struct object_watch *watche
         return;
     if (watched->watch.request.curl != NULL && !watched->watch.is_connected)
         set_answered(reader, watched);
-    due_queue_remove(&reader->due_watches, &watched->due);
+    heap_remove(&watched->due);
     reader->perform_single_ms = 0;
     reader->live_watches -= watched->watch.is_live;
     reader->watches--;
@@ -385,8 +383,8 @@ static void fail_entry(struct object_reader *reader, struct informer_entry *entr
     if (entry->seen != NULL && entry->seen_ms >= entry->sent_ms)
         entry->backoff = (struct api_backoff){0}; /* it is another one by now */
     int64_t longest_ms = object_reader_longest_backoff_ms(reader->failing);
-    due_queue_set(&reader->due, &entry->due,
-                  api_backoff_fail(&entry->backoff, longest_ms, 0, clock_now_ms()));
+    heap_set(&reader->due, &entry->due,
+             api_backoff_fail(&entry->backoff, longest_ms, 0, clock_now_ms()));
 }
 
 /* The object is taken; NULL: there is none. */
@@ -400,7 +398,7 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
         log_info("%s can be read again", label);
         if (entry->watch != NULL && entry->watch->watch.request.curl == NULL) { /* watched, too? */
             api_watch_retry(&entry->watch->watch);
-            due_queue_set(&reader->due_watches, &entry->watch->due, entry->watch->watch.due_ms);
+            heap_set(&reader->due_watches, &entry->watch->due, entry->watch->watch.due_ms);
         }
     }
     reader->bytes -= entry->object == NULL ? 0 : entry->object->bytes;
@@ -412,7 +410,7 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
     entry->refused_ms = 0;
     entry->backoff = (struct api_backoff){0};
     set_failure(reader, entry, &(struct error){0});
-    due_queue_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
+    heap_set(&reader->due, &entry->due, clock_now_ms() + interval_ms(reader, entry));
     const struct api_watch *watch = live_watch_of(reader, entry);
     if (seen != NULL && !is_as_seen(entry, seen))
         object_reader_want_fresh(reader, entry);
@@ -455,8 +453,8 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
     reader->ended(reader->context, &error);
     if (is_refused && !is_refused_alone(reader, &entry->refused_ms)) {
         fail_api(reader, &error, retry_after_ms);
-        due_queue_set(&reader->due, &entry->due,
-                      reader->health.resume_ms + OBJECT_READER_MIN_INTERVAL_MS);
+        heap_set(&reader->due, &entry->due,
+                 reader->health.resume_ms + OBJECT_READER_MIN_INTERVAL_MS);
         return;
     }
     if (!is_refused)
@@ -529,10 +527,10 @@ static void begin(struct object_reader *reader, struct informer_entry *entry)
     entry->sent_ms = clock_now_ms();
     if (entry->is_first)
         DL_DELETE(reader->unread, entry);
-    due_queue_remove(&reader->due, &entry->due);
+    heap_remove(&entry->due);
     if (!api_request_begin(&entry->request, reader->multi, reader->api, &get, &error)) {
         fail_api(reader, &error, 0);
-        due_queue_set(&reader->due, &entry->due, reader->health.resume_ms);
+        heap_set(&reader->due, &entry->due, reader->health.resume_ms);
         return;
     }
     entry->request.budget = &reader->replies;
@@ -551,16 +549,15 @@ static bool has_room(const struct object_reader *reader, bool is_first)
 /* Returns when the next one is due; the end of a request is an occasion, too. */
 static int64_t begin_entries(struct object_reader *reader, int64_t now_ms)
 {
-    struct due_item *due;
+    struct heap_item *due;
     while (reader->unread != NULL && has_room(reader, true)) {
         reader->is_turn_of_oldest = !reader->is_turn_of_oldest;
         begin(reader, reader->is_turn_of_oldest ? reader->unread->prev : reader->unread);
     }
-    while (has_room(reader, false) && (due = due_queue_first(&reader->due)) != NULL) {
-        if (due->due_ms > now_ms)
-            return due->due_ms;
-        begin(reader,
-              (struct informer_entry *)((char *)due - offsetof(struct informer_entry, due)));
+    while (has_room(reader, false) && (due = heap_first(&reader->due)) != NULL) {
+        if (heap_key(due) > now_ms)
+            return heap_key(due);
+        begin(reader, HEAP_OWNER(due, struct informer_entry, due));
     }
     return CLOCK_NEVER;
 }
@@ -636,7 +633,7 @@ void object_reader_drop(struct object_reader *reader, struct informer_entry *ent
     drop_watch(reader, entry->watch);
     if (entry->sent_ms == 0)
         DL_DELETE(reader->unread, entry);
-    due_queue_remove(&reader->due, &entry->due);
+    heap_remove(&entry->due);
     if (entry->has_changed)
         DL_DELETE2(reader->changed, entry, prev_changed, next_changed);
     reader->bytes -= entry->object == NULL ? 0 : entry->object->bytes;
@@ -681,7 +678,7 @@ void object_reader_done(struct object_reader *reader)
     curl_multi_cleanup(reader->multi);
     curl_multi_cleanup(reader->multi_of_single);
     free(reader->single_fds);
-    due_queue_done(&reader->due);
-    due_queue_done(&reader->due_watches);
+    free(reader->due.entries);
+    free(reader->due_watches.entries);
     api_health_done(&reader->health);
 }

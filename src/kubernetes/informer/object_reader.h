@@ -17,11 +17,11 @@
 
 #include "base/error.h"
 #include "base/hash_table.h"
+#include "base/heap.h"
 #include "kubernetes/api/api_object.h"
 #include "kubernetes/api/api_request.h"
 #include "kubernetes/api/api_watch.h"
 #include "kubernetes/informer/api_health.h"
-#include "kubernetes/informer/due_queue.h"
 
 enum {
     OBJECT_READER_MAX_REQUESTS = 32,
@@ -48,7 +48,7 @@ struct informer_entry {
     struct api_request request; /* in progress, or none */
     int64_t sent_ms;            /* the last one; 0: none was, and it is in `unread` */
     bool is_first;              /* the one in progress: there was none before */
-    struct due_item due;        /* the next one: no place while one is in progress, or none was */
+    struct heap_item due;       /* the next one: in no heap while one is in progress, or none was */
     struct api_backoff backoff;
     int64_t refused_ms; /* api_health_is_refused_alone() */
     char *seen; /* the last revision that a watch has named during a request, or since one failed;
@@ -65,9 +65,9 @@ struct informer_entry {
 struct object_watch {
     struct api_watch watch;      /* first: a watch's request is found by it */
     struct informer_entry *user; /* whose object it is; NULL: all of the kind */
-    struct due_item due; /* its next request, or when a connected one is silent for too long: no
-                            place while one is not answered */
-    int64_t refused_ms;  /* api_health_is_refused_alone() */
+    struct heap_item due; /* its next request, or when a connected one is silent for too long: in no
+                             heap while one is not answered */
+    int64_t refused_ms;   /* api_health_is_refused_alone() */
     struct object_watch *next, *prev; /* utlist of `unanswered` */
 };
 
@@ -83,7 +83,7 @@ struct object_reader {
     struct informer_entry *by_key;
     struct informer_entry *unread; /* never requested; the newest first */
     bool is_turn_of_oldest;
-    struct due_queue due;                                    /* the others */
+    struct heap due;                                         /* the others */
     struct informer_entry *sent[OBJECT_READER_MAX_REQUESTS]; /* those with a request */
     size_t requests, first_requests;
     struct informer_entry *changed; /* utlist: whose users have not been notified */
@@ -99,7 +99,7 @@ struct object_reader {
     int64_t perform_single_ms; /* when it is, without news from its sockets */
     struct api_watch_owner owner_of_kind, owner_of_single;
     struct object_watch *of_kind[OBJECT_KINDS];
-    struct due_queue due_watches;
+    struct heap due_watches;
     struct object_watch
         *unanswered; /* with a request that has not been answered, the oldest first */
     size_t unanswered_count;

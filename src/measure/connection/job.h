@@ -31,8 +31,9 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_JOB_H
 #define BACKLOG_MEASURE_CONNECTION_JOB_H
 
+#include "base/heap.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
@@ -40,10 +41,7 @@ enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 /* schedule.h has what it decides. */
 enum job_class { JOB_CLASS_NORMAL, JOB_CLASS_ISOLATED, JOB_CLASSES };
 
-struct job_heap;
-
-/* Start from JOB_NEW. Only schedule.c and its part (job_heap.c) write the fields,
- * and bundle_join() sets shares_request. */
+/* Start from JOB_NEW. Only schedule.c writes the fields, and bundle_join() sets shares_request. */
 struct job {
     enum job_state state;
     unsigned timeouts;      /* in a row */
@@ -57,8 +55,7 @@ struct job {
     int64_t sent_ms;     /* the last time; INT64_MIN: never */
     int64_t duration_ms; /* of the last attempt that was answered; -1: not known */
 
-    struct job_heap *heap;   /* SCHEDULED and READY: the heap that the job is in */
-    size_t position;         /* in the heap */
+    struct heap_item place;  /* SCHEDULED and READY: in a heap */
     struct job *prev, *next; /* IN_FLIGHT */
 };
 

@@ -43,6 +43,12 @@ bool schedule_is_spaced_out(const struct job *job)
 
 /* ---- where a job is: READY, or SCHEDULED ---- */
 
+static struct job *job_first(const struct heap *heap)
+{
+    struct heap_item *first = heap_first(heap);
+    return first == NULL ? NULL : HEAP_OWNER(first, struct job, place);
+}
+
 static enum job_class class_of(const struct job *job)
 {
     return job->is_isolated ? JOB_CLASS_ISOLATED : JOB_CLASS_NORMAL;
@@ -53,7 +59,7 @@ static void leave_heap(struct schedule *schedule, struct job *job)
     if (job->state == JOB_READY)
         schedule->ready_count[class_of(job)]--;
     if (job->state == JOB_READY || job->state == JOB_SCHEDULED)
-        job_heap_remove(job);
+        heap_remove(&job->place);
     job->state = JOB_IDLE;
 }
 
@@ -65,8 +71,8 @@ static void make_ready(struct schedule *schedule, struct job *job, int64_t due_m
     job->state = JOB_READY;
     job->is_isolated = job->is_isolated || job->timeouts > 0;
     int64_t late_since_ms = job_late_since_ms(job);
-    job_heap_add(&schedule->ready[class_of(job)][job->is_demanded], job,
-                 job->is_demanded ? late_since_ms - SCHEDULE_PATIENCE_MS : late_since_ms);
+    heap_set(&schedule->ready[class_of(job)][job->is_demanded], &job->place,
+             job->is_demanded ? late_since_ms - SCHEDULE_PATIENCE_MS : late_since_ms);
     schedule->ready_count[class_of(job)]++;
 }
 
@@ -74,7 +80,7 @@ static void make_scheduled(struct schedule *schedule, struct job *job, int64_t d
 {
     job->state = JOB_SCHEDULED;
     job->due_ms = due_ms;
-    job_heap_add(&schedule->scheduled, job, due_ms);
+    heap_set(&schedule->scheduled, &job->place, due_ms);
 }
 
 /* ---- when it is due ---- */
@@ -157,10 +163,10 @@ void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms
 
 bool schedule_advance(struct schedule *schedule, int64_t now_ms)
 {
-    if (job_heap_first_key(&schedule->scheduled) > now_ms)
+    if (heap_first_key(&schedule->scheduled) > now_ms)
         return false;
-    struct job *job = job_heap_first(&schedule->scheduled);
-    job_heap_remove(job);
+    struct job *job = job_first(&schedule->scheduled);
+    heap_remove(&job->place);
     make_ready(schedule, job, job->due_ms);
     return true;
 }
@@ -178,25 +184,25 @@ static bool none_is_due(const struct schedule *schedule, int64_t now_ms)
 {
     return schedule->ready_count[JOB_CLASS_NORMAL] + schedule->ready_count[JOB_CLASS_ISOLATED] ==
                0 &&
-           job_heap_first_key(&schedule->scheduled) > now_ms;
+           heap_first_key(&schedule->scheduled) > now_ms;
 }
 
 /* ---- which one is sent ---- */
 
-static const struct job_heap *earlier(const struct job_heap *one, const struct job_heap *other)
+static const struct heap *earlier(const struct heap *one, const struct heap *other)
 {
-    return job_heap_first_key(other) < job_heap_first_key(one) ? other : one;
+    return heap_first_key(other) < heap_first_key(one) ? other : one;
 }
 
 static struct job *next_ready(const struct schedule *schedule)
 {
-    const struct job_heap(*ready)[2] = schedule->ready;
+    const struct heap(*ready)[2] = schedule->ready;
     if (schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
-    const struct job_heap *next = earlier(&ready[JOB_CLASS_NORMAL][0], &ready[JOB_CLASS_NORMAL][1]);
+    const struct heap *next = earlier(&ready[JOB_CLASS_NORMAL][0], &ready[JOB_CLASS_NORMAL][1]);
     if (schedule->isolated_in_flight < schedule->isolated_places)
         next = earlier(next, earlier(&ready[JOB_CLASS_ISOLATED][0], &ready[JOB_CLASS_ISOLATED][1]));
-    return job_heap_first(next);
+    return job_first(next);
 }
 
 /* ---- in flight ---- */
@@ -296,9 +302,9 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 {
     if (none_is_due(schedule, now_ms))
-        return job_heap_first_key(&schedule->scheduled);
+        return heap_first_key(&schedule->scheduled);
     make_due_ready(schedule, now_ms);
-    return next_ready(schedule) != NULL ? now_ms : job_heap_first_key(&schedule->scheduled);
+    return next_ready(schedule) != NULL ? now_ms : heap_first_key(&schedule->scheduled);
 }
 
 /* ---- how it keeps up ---- */
@@ -307,7 +313,7 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
     int64_t since_ms = CLOCK_NEVER;
     for (int demanded = 0; demanded < 2; demanded++) {
-        const struct job *job = job_heap_first(&schedule->ready[JOB_CLASS_NORMAL][demanded]);
+        const struct job *job = job_first(&schedule->ready[JOB_CLASS_NORMAL][demanded]);
         if (job != NULL)
             since_ms = MIN(since_ms, job_late_since_ms(job));
     }

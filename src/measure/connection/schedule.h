@@ -22,8 +22,8 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 
+#include "base/heap.h"
 #include "measure/connection/job.h"
-#include "measure/connection/job_heap.h"
 #include "measure/connection/load.h"
 
 #include <stdbool.h>
@@ -37,9 +37,9 @@ enum {
 };
 
 struct schedule {
-    struct job_heap scheduled; /* jobs that are SCHEDULED, by due_ms */
+    struct heap scheduled; /* jobs that are SCHEDULED, by due_ms */
     /* Jobs that are READY; [1]: with a waiting caller. The key is in schedule.c. */
-    struct job_heap ready[JOB_CLASSES][2];
+    struct heap ready[JOB_CLASSES][2];
     size_t ready_count[JOB_CLASSES];
     struct job *sent;          /* utlist: jobs that are IN_FLIGHT, in the order of sending */
     size_t in_flight_count;    /* all of them */
