@@ -178,48 +178,40 @@ static const struct api_object_trigger *find_trigger(struct resolution *resoluti
 
 /* ---- its authentication ---- */
 
-/* What has come of a step. Refused: the error says why. */
-enum step { STEP_DONE, STEP_WAITS, STEP_REFUSED };
-
-static enum step refuse_source(const struct credentials *credentials, const char *source,
-                               const char *parameter, struct error *error)
+static bool refuse_source(const struct credentials *credentials, const char *source,
+                          const char *parameter, struct error *error)
 {
-    error_invalid(error,
-                  "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
-                  "KEYFromEnv in the trigger's metadata",
-                  credentials->authentication, source, parameter[0] == '\0' ? "" : " for ",
-                  parameter);
-    return STEP_REFUSED;
+    return error_invalid(error,
+                         "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
+                         "KEYFromEnv in the trigger's metadata",
+                         credentials->authentication, source, parameter[0] == '\0' ? "" : " for ",
+                         parameter);
 }
 
-/* The value of a parameter. */
-static enum step read_value(struct resolution *resolution, const char *namespace,
-                            const struct api_object_parameter *parameter, const char **ret_value,
-                            struct error *error)
+/* The value of a parameter. NULL: it waits, or is refused with the error. */
+static const char *read_value(struct resolution *resolution, const char *namespace,
+                              const struct api_object_parameter *parameter, struct error *error)
 {
     const struct credentials *credentials = resolution->credentials;
-    if (parameter->unsupported != NULL)
-        return refuse_source(credentials, parameter->unsupported, parameter->name, error);
+    if (parameter->unsupported != NULL) {
+        refuse_source(credentials, parameter->unsupported, parameter->name, error);
+        return NULL;
+    }
     const struct api_object *object =
         look_up(resolution, parameter->kind, namespace, parameter->object, error);
-    if (error_is_set(error)) {
+    if (error_is_set(error))
         error_prefix(error, "%s", credentials->authentication);
-        return STEP_REFUSED;
-    }
-    if (resolution->is_waiting)
-        return STEP_WAITS;
+    if (error_is_set(error) || resolution->is_waiting)
+        return NULL;
     const char *value =
         object == NULL ? NULL : api_object_value(object->data, object->data_count, parameter->key);
-    if (value == NULL) {
+    if (value == NULL)
         error_invalid(error, "%s: %s %s/%s %s%.*s", credentials->authentication,
                       api_object_kind_name(parameter->kind), namespace, parameter->object,
                       object == NULL ? "does not exist; it should have the key "
                                      : "has no text under the key ",
                       (int)text_cut(parameter->key, LONGEST_SHOWN), parameter->key);
-        return STEP_REFUSED;
-    }
-    *ret_value = value;
-    return STEP_DONE;
+    return value;
 }
 
 /* May the authentication give the key a value? */
@@ -235,30 +227,28 @@ static bool check_row(const struct resolution *resolution, const struct option *
     return true;
 }
 
-static enum step add_parameter(struct resolution *resolution, const char *namespace,
-                               const struct api_object_parameter *parameter, struct error *error)
+/* False: it is refused. */
+static bool add_parameter(struct resolution *resolution, const char *namespace,
+                          const struct api_object_parameter *parameter, struct error *error)
 {
     struct credentials *credentials = resolution->credentials;
     const struct option *row =
         option_find(resolution->call->table, parameter->name, OPTION_FROM_FILE);
-    const char *value = NULL;
     if (row == NULL)
-        return STEP_DONE; /* KEDA passes it over, too; caCert is for its channel to us */
+        return true; /* KEDA passes it over, too; caCert is for its channel to us */
     if (!check_row(resolution, row, error))
-        return STEP_REFUSED;
+        return false;
     resolution->rows[resolution->rows_count++] = row;
-    enum step step = read_value(resolution, namespace, parameter, &value, error);
-    if (step != STEP_DONE)
-        return step;
+    const char *value = read_value(resolution, namespace, parameter, error);
+    if (value == NULL)
+        return !error_is_set(error);
     resolution->values_bytes += strlen(value);
-    if (resolution->values_bytes > MAX_CREDENTIALS) {
-        error_invalid(error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
-                      credentials->authentication, row->key, resolution->values_bytes,
-                      MAX_CREDENTIALS);
-        return STEP_REFUSED;
-    }
+    if (resolution->values_bytes > MAX_CREDENTIALS)
+        return error_invalid(
+            error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
+            credentials->authentication, row->key, resolution->values_bytes, MAX_CREDENTIALS);
     credentials_add(credentials, row->key, value);
-    return STEP_DONE;
+    return true;
 }
 
 static bool check_names(const struct api_object_trigger *trigger, struct error *error)
@@ -273,8 +263,9 @@ static bool check_names(const struct api_object_trigger *trigger, struct error *
     return true;
 }
 
-static enum step read_authentication(struct resolution *resolution,
-                                     struct named_authentication named, struct error *error)
+/* False: it waits, or is refused with the error. */
+static bool read_authentication(struct resolution *resolution, struct named_authentication named,
+                                struct error *error)
 {
     const struct resolve_call *call = resolution->call;
     struct credentials *credentials = resolution->credentials;
@@ -283,28 +274,22 @@ static enum step read_authentication(struct resolution *resolution,
     const char *namespace = named.is_cluster_wide ? call->cluster_namespace : call->namespace;
     const struct api_object *object = look_up(
         resolution, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
-    if (error_is_set(error))
-        return STEP_REFUSED;
-    if (resolution->is_waiting)
-        return STEP_WAITS;
+    if (error_is_set(error) || resolution->is_waiting)
+        return false;
     credentials->authentication = api_object_label(kind, call->namespace, named.name);
     credentials->is_cluster_wide = named.is_cluster_wide;
     credentials->name = text_copy(named.name);
-    if (object == NULL) {
-        error_invalid(error, "%s does not exist", credentials->authentication);
-        return STEP_REFUSED;
-    }
+    if (object == NULL)
+        return error_invalid(error, "%s does not exist", credentials->authentication);
     if (object->unsupported != NULL)
         return refuse_source(credentials, object->unsupported, "", error);
     _cleanup_(memory_free) const struct option **rows =
         memory_array(option_count(call->table) + 1, sizeof(*rows));
     resolution->rows = rows;
-    enum step all = STEP_DONE;
-    for (size_t i = 0; i < object->parameters_count && all != STEP_REFUSED; i++) {
-        enum step one = add_parameter(resolution, namespace, &object->parameters[i], error);
-        all = one == STEP_DONE ? all : one; /* what is missing is requested at once */
-    }
-    return all;
+    for (size_t i = 0; i < object->parameters_count; i++) /* what is missing is requested at once */
+        if (!add_parameter(resolution, namespace, &object->parameters[i], error))
+            return false;
+    return !resolution->is_waiting;
 }
 
 struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context)
@@ -321,7 +306,7 @@ struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *f
     if (is_good)
         named = authentication_of(trigger);
     if (named.name != NULL && call->table != NULL)
-        is_good = read_authentication(&resolution, named, &error) == STEP_DONE;
+        is_good = read_authentication(&resolution, named, &error);
     if (is_good) {
         add_omitted(trigger, call, resolution.credentials);
         resolution.credentials->state = CREDENTIALS_VERIFIED;

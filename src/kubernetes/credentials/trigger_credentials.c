@@ -376,34 +376,6 @@ static void take_messages(struct trigger_credentials *all)
 
 /* ---- the informer's handler ---- */
 
-static void take_due(struct trigger_credentials *all)
-{
-    int64_t now_ms = clock_now_ms();
-    struct heap_item *due;
-    while ((due = heap_first(&all->due)) != NULL && heap_key(due) <= now_ms) {
-        heap_remove(due);
-        set_ready(all, HEAP_OWNER(due, struct need, due), true);
-    }
-}
-
-static int64_t next_due_ms(const struct trigger_credentials *all)
-{
-    const struct heap_item *due = heap_first(&all->due);
-    if (all->ready != NULL)
-        return clock_now_ms();
-    return due == NULL ? CLOCK_NEVER : heap_key(due);
-}
-
-static void resolve_ready(struct trigger_credentials *all)
-{
-    int64_t end_us = clock_now_us() + TURN_US;
-    while (all->ready != NULL && clock_now_us() < end_us) {
-        struct need *need = all->ready;
-        set_ready(all, need, false);
-        resolve_need(all, need);
-    }
-}
-
 static void take_change_of_need(void *context, void *user)
 {
     struct trigger_credentials *all = context;
@@ -414,10 +386,19 @@ static void take_change_of_need(void *context, void *user)
 static int64_t take_turn_of_needs(void *context)
 {
     struct trigger_credentials *all = context;
+    int64_t end_us = clock_now_us() + TURN_US;
     take_messages(all);
-    take_due(all);
-    resolve_ready(all);
-    return next_due_ms(all);
+    while (heap_first_key(&all->due) <= clock_now_ms()) {
+        struct need *need = HEAP_OWNER(heap_first(&all->due), struct need, due);
+        heap_remove(&need->due);
+        set_ready(all, need, true);
+    }
+    while (all->ready != NULL && clock_now_us() < end_us) {
+        struct need *need = all->ready;
+        set_ready(all, need, false);
+        resolve_need(all, need);
+    }
+    return all->ready != NULL ? clock_now_ms() : heap_first_key(&all->due);
 }
 
 static void end_needs(void *context)

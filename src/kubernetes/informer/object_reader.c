@@ -549,17 +549,13 @@ static bool has_room(const struct object_reader *reader, bool is_first)
 /* Returns when the next one is due; the end of a request is an occasion, too. */
 static int64_t begin_entries(struct object_reader *reader, int64_t now_ms)
 {
-    struct heap_item *due;
     while (reader->unread != NULL && has_room(reader, true)) {
         reader->is_turn_of_oldest = !reader->is_turn_of_oldest;
         begin(reader, reader->is_turn_of_oldest ? reader->unread->prev : reader->unread);
     }
-    while (has_room(reader, false) && (due = heap_first(&reader->due)) != NULL) {
-        if (heap_key(due) > now_ms)
-            return heap_key(due);
-        begin(reader, HEAP_OWNER(due, struct informer_entry, due));
-    }
-    return CLOCK_NEVER;
+    while (has_room(reader, false) && heap_first_key(&reader->due) <= now_ms)
+        begin(reader, HEAP_OWNER(heap_first(&reader->due), struct informer_entry, due));
+    return has_room(reader, false) ? heap_first_key(&reader->due) : CLOCK_NEVER;
 }
 
 /* One object, whether it is due or not, shows whether the API answers: each in turn, but first
