@@ -8,6 +8,8 @@
 #ifndef BACKLOG_BASE_JSON_TEXT_H
 #define BACKLOG_BASE_JSON_TEXT_H
 
+#include "base/text.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +18,11 @@ struct json_text {
     const char *bytes;
     size_t length;
 };
+
+static inline struct json_text json_text_of(struct text text)
+{
+    return (struct json_text){text.bytes == NULL ? "" : text.bytes, text.length};
+}
 
 /* About how many bytes its tree takes, while it is made: at least as many as it does. SIZE_MAX: it
  * is deeper than any that is made. */

@@ -45,19 +45,17 @@ bool api_object_is_of_keda(enum api_object_kind kind)
     return kind <= OBJECT_CLUSTER_TRIGGER_AUTHENTICATION;
 }
 
-char *api_object_path(enum api_object_kind kind, const char *namespace, const char *name)
-{
-    if (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION)
-        return text_format("/%s/%s/%s", kinds[kind].group, kinds[kind].plural, name);
-    return text_format("/%s/namespaces/%s/%s/%s", kinds[kind].group, namespace, kinds[kind].plural,
-                       name);
-}
-
 char *api_object_collection_path(enum api_object_kind kind, const char *namespace)
 {
     if (namespace == NULL)
         return text_format("/%s/%s", kinds[kind].group, kinds[kind].plural);
     return text_format("/%s/namespaces/%s/%s", kinds[kind].group, namespace, kinds[kind].plural);
+}
+
+char *api_object_path(enum api_object_kind kind, const char *namespace, const char *name)
+{
+    _cleanup_(memory_free) char *collection = api_object_collection_path(kind, namespace);
+    return text_format("%s/%s", collection, name);
 }
 
 char *api_object_label(enum api_object_kind kind, const char *namespace, const char *name)
@@ -102,11 +100,18 @@ uint64_t api_object_fingerprint(const struct option_entry *entries, size_t count
     return sum;
 }
 
-/* ---- JSON ---- */
+/* ---- what is kept of its JSON ---- */
 
-static const char *text_of(const json_t *object, const char *key)
+static char *keep(struct api_object *object, const char *text)
 {
-    return json_string_value(json_object_get(object, key));
+    object->bytes += text_heap_bytes(text);
+    return text_copy(text);
+}
+
+static void *keep_array(struct api_object *object, size_t count, size_t size)
+{
+    object->bytes += memory_heap_bytes((count + 1) * size);
+    return memory_array(count + 1, size);
 }
 
 /* A string with a NUL in it would be compared as another one. */
@@ -118,9 +123,9 @@ static bool is_plain(const json_t *value)
 char *api_object_revision(enum api_object_kind kind, const json_t *metadata)
 {
     json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
-    const char *version = text_of(metadata, "resourceVersion");
+    const char *version = json_member_string(metadata, "resourceVersion");
     const char *uid =
-        text_of(metadata, "uid"); /* another object of this name begins with 1 again */
+        json_member_string(metadata, "uid"); /* another object of this name begins with 1 again */
     if (api_object_is_of_keda(kind) && generation > 0)
         return text_format("generation %lld of %s", (long long)generation, uid == NULL ? "" : uid);
     return text_copy(version == NULL ? "" : version);
@@ -128,17 +133,18 @@ char *api_object_revision(enum api_object_kind kind, const json_t *metadata)
 
 /* ---- ScaledObject and ScaledJob ---- */
 
-static bool read_metadata(const json_t *metadata, struct api_object_trigger *trigger)
+static bool read_metadata(const json_t *metadata, struct api_object *object,
+                          struct api_object_trigger *trigger)
 {
     const char *key;
     json_t *value;
-    trigger->metadata = memory_array(json_object_size(metadata) + 1, sizeof(*trigger->metadata));
+    trigger->metadata = keep_array(object, json_object_size(metadata), sizeof(*trigger->metadata));
     json_object_foreach((json_t *)metadata, key, value) {
         if (!is_plain(value))
             return false;
         const char *text = option_is_variable(key) ? "" : json_string_value(value);
         trigger->metadata[trigger->metadata_count++] =
-            (struct option_entry){text_copy(key), text_copy(text)};
+            (struct option_entry){keep(object, key), keep(object, text)};
     }
     api_object_sort(trigger->metadata, trigger->metadata_count);
     trigger->fingerprint = api_object_fingerprint(trigger->metadata, trigger->metadata_count);
@@ -156,19 +162,19 @@ static bool is_callable(const json_t *metadata)
     return json_object_size(metadata) <= OPTION_MAX_KEYS && bytes <= OPTION_MAX_METADATA;
 }
 
-static bool read_trigger(const json_t *item, struct api_object_trigger *trigger,
-                         struct error *error)
+static bool read_trigger(const json_t *item, struct api_object *object, struct error *error)
 {
+    struct api_object_trigger *trigger = &object->triggers[object->triggers_count++];
     const json_t *ref = json_object_get(item, "authenticationRef");
     const json_t *name = json_object_get(ref, "name");
-    const char *kind = text_of(ref, "kind");
-    if (!read_metadata(json_object_get(item, "metadata"), trigger))
+    const char *kind = json_member_string(ref, "kind");
+    if (!read_metadata(json_object_get(item, "metadata"), object, trigger))
         return error_unavailable(error, "unexpected reply: a trigger's metadata is no text");
     if (name == NULL || text_equal(json_string_value(name), "")) /* none for KEDA, too */
         return true;
     if (!is_plain(name))
         return error_unavailable(error, "unexpected reply: authenticationRef has no name");
-    trigger->authentication = text_copy(json_string_value(name));
+    trigger->authentication = keep(object, json_string_value(name));
     trigger->is_cluster_wide = text_equal(kind, "ClusterTriggerAuthentication");
     return true;
 }
@@ -181,15 +187,16 @@ static bool read_triggers(const json_t *spec, struct api_object *object, struct 
     object->triggers = memory_array(json_array_size(list) + 1, sizeof(*object->triggers));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        const char *type = text_of(item, "type");
+        const char *type = json_member_string(item, "type");
         bool is_external = text_equal(type, "external") || text_equal(type, "external-push");
         if (!is_external || !is_callable(json_object_get(item, "metadata")))
             continue;
-        if (!read_trigger(item, &object->triggers[object->triggers_count++], error))
+        if (!read_trigger(item, object, error))
             return false;
     }
-    object->triggers =
-        memory_resize(object->triggers, (object->triggers_count + 1) * sizeof(*object->triggers));
+    size_t bytes = (object->triggers_count + 1) * sizeof(*object->triggers);
+    object->triggers = memory_resize(object->triggers, bytes);
+    object->bytes += memory_heap_bytes(bytes);
     return true;
 }
 
@@ -199,14 +206,15 @@ static void read_hpa_of(const json_t *spec, const json_t *status, struct api_obj
     const json_t *config = json_object_get(advanced, "horizontalPodAutoscalerConfig");
     const json_t *down = json_object_get(json_object_get(config, "behavior"), "scaleDown");
     const json_t *seconds = json_object_get(down, "stabilizationWindowSeconds");
-    const char *formula = text_of(json_object_get(advanced, "scalingModifiers"), "formula");
+    const char *formula =
+        json_member_string(json_object_get(advanced, "scalingModifiers"), "formula");
     const json_t *name = json_object_get(status, "hpaName");
     bool is_valid = json_is_integer(seconds) && json_integer_value(seconds) >= 0 &&
                     json_integer_value(seconds) <= LONGEST_WINDOW_S;
     object->down_window_ms = is_valid ? json_integer_value(seconds) * 1000 : -1;
     object->has_formula = formula != NULL && formula[0] != '\0';
     if (is_plain(name))
-        object->hpa = text_copy(json_string_value(name));
+        object->hpa = keep(object, json_string_value(name));
 }
 
 /* Pods that died or are not there yet count: they are wanted. */
@@ -240,14 +248,14 @@ static bool read_parameter(const json_t *item, const struct parameter_list *list
         return error_unavailable(error, "unexpected reply: %s without parameter, name and key",
                                  list->name);
     struct api_object_parameter *parameter = &object->parameters[object->parameters_count++];
-    parameter->name = text_copy(json_string_value(name));
+    parameter->name = keep(object, json_string_value(name));
     parameter->kind = list->kind;
     if (list->is_unsupported) {
         parameter->unsupported = list->name;
         return true;
     }
-    parameter->object = text_copy(json_string_value(of));
-    parameter->key = text_copy(json_string_value(key));
+    parameter->object = keep(object, json_string_value(of));
+    parameter->key = keep(object, json_string_value(key));
     return true;
 }
 
@@ -267,7 +275,8 @@ static char *read_unsupported(const json_t *spec)
     enum { MAX_SECTION_BYTES = 64 };
     const char *section;
     json_t *value;
-    if (credentials_has_identity(text_of(json_object_get(spec, "podIdentity"), "provider")))
+    if (credentials_has_identity(
+            json_member_string(json_object_get(spec, "podIdentity"), "provider")))
         return text_copy("podIdentity");
     json_object_foreach((json_t *)spec, section, value) {
         bool is_empty = json_is_null(value) ||
@@ -292,7 +301,7 @@ static bool read_authentication(const json_t *spec, struct api_object *object, s
         count += json_array_size(json_object_get(spec, lists[i].name));
     if (count > MAX_PARAMETERS)
         return error_unavailable(error, "has more than %d parameters", MAX_PARAMETERS);
-    object->parameters = memory_array(count + 1, sizeof(*object->parameters));
+    object->parameters = keep_array(object, count, sizeof(*object->parameters));
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         if (!read_parameters(spec, &lists[i], object, error))
             return false;
@@ -328,11 +337,12 @@ static bool read_data(const json_t *json, enum api_object_kind kind, struct api_
     if (bytes > LARGEST_DATA)
         return error_unavailable(error, "has %zu bytes of data: at most %d are allowed", bytes,
                                  LARGEST_DATA);
-    object->data = memory_array(json_object_size(data) + 1, sizeof(*object->data));
+    object->data = keep_array(object, json_object_size(data), sizeof(*object->data));
     json_object_foreach((json_t *)data, key, value) {
         char *text = decode(kind, value);
+        object->bytes += text_heap_bytes(text);
         if (text != NULL)
-            object->data[object->data_count++] = (struct option_entry){text_copy(key), text};
+            object->data[object->data_count++] = (struct option_entry){keep(object, key), text};
     }
     api_object_sort(object->data, object->data_count);
     return true;
@@ -365,34 +375,9 @@ static bool is_it(enum api_object_kind kind, const json_t *json, const char *nam
                   const char *name)
 {
     const json_t *metadata = json_object_get(json, "metadata");
-    return text_equal(text_of(metadata, "name"), name) &&
+    return text_equal(json_member_string(metadata, "name"), name) &&
            (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION ||
-            text_equal(text_of(metadata, "namespace"), namespace));
-}
-
-static size_t entries_bytes(const struct option_entry *entries, size_t count)
-{
-    size_t bytes = memory_heap_bytes((count + 1) * sizeof(*entries));
-    for (size_t i = 0; i < count; i++)
-        bytes += text_heap_bytes(entries[i].key) + text_heap_bytes(entries[i].value);
-    return bytes;
-}
-
-static size_t object_bytes(const struct api_object *object)
-{
-    size_t bytes = memory_heap_bytes(sizeof(*object)) +
-                   memory_heap_bytes((object->triggers_count + 1) * sizeof(*object->triggers)) +
-                   memory_heap_bytes((object->parameters_count + 1) * sizeof(*object->parameters)) +
-                   entries_bytes(object->data, object->data_count) +
-                   text_heap_bytes(object->unsupported);
-    for (size_t i = 0; i < object->triggers_count; i++)
-        bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
-                 text_heap_bytes(object->triggers[i].authentication);
-    for (size_t i = 0; i < object->parameters_count; i++)
-        bytes += text_heap_bytes(object->parameters[i].name) +
-                 text_heap_bytes(object->parameters[i].object) +
-                 text_heap_bytes(object->parameters[i].key);
-    return bytes;
+            text_equal(json_member_string(metadata, "namespace"), namespace));
 }
 
 static json_t *load(const char *text, size_t length)
@@ -414,11 +399,10 @@ struct api_object *api_object_parse(enum api_object_kind kind, const char *names
         return NULL;
     }
     struct api_object *object = memory_new(sizeof(*object));
+    object->bytes = memory_heap_bytes(sizeof(*object));
     object->revision = api_object_revision(kind, json_object_get(json, "metadata"));
-    if (read_object(kind, json, object, error)) {
-        object->bytes = object_bytes(object);
+    if (read_object(kind, json, object, error))
         return object;
-    }
     api_object_free(object);
     return NULL;
 }
@@ -427,8 +411,8 @@ bool api_object_is_absent(const char *name, const char *text, size_t length)
 {
     _cleanup_(json_done) json_t *status = load(text, length);
     const json_t *details = json_object_get(status, "details");
-    return text_equal(text_of(status, "reason"), "NotFound") &&
-           text_equal(text_of(details, "name"), name);
+    return text_equal(json_member_string(status, "reason"), "NotFound") &&
+           text_equal(json_member_string(details, "name"), name);
 }
 
 void api_object_free(struct api_object *object)

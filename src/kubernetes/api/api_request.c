@@ -87,7 +87,7 @@ char *api_request_status_message(const char *text, size_t length)
         return NULL;
     _cleanup_(json_done) json_t *status =
         json_text_tree((struct json_text){text, length}, 0, MAX_STATUS_TREE);
-    const char *message = json_string_value(json_object_get(status, "message"));
+    const char *message = json_member_string(status, "message");
     return message == NULL ? NULL : text_copy_bytes(message, text_cut(message, LONGEST_MESSAGE));
 }
 

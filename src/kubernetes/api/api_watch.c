@@ -48,15 +48,10 @@ static json_t *load_metadata(struct json_text object)
     return found;
 }
 
-static const char *member(const json_t *metadata, const char *key)
-{
-    return json_string_value(json_object_get(metadata, key));
-}
-
 static bool read_refusal(const json_t *status, struct api_watch_event *ret_event,
                          struct error *error)
 {
-    const char *message = json_string_value(json_object_get(status, "message"));
+    const char *message = json_member_string(status, "message");
     ret_event->kind = API_WATCH_EXPIRED;
     return json_integer_value(json_object_get(status, "code")) == 410 || /* Gone */
            error_unavailable(error, "%.*s", message == NULL ? 0 : (int)text_cut(message, 300),
@@ -78,16 +73,16 @@ bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t l
     }
     bool is_deletion = text_equal(type, "DELETED");
     bool is_change = text_equal(type, "ADDED") || text_equal(type, "MODIFIED");
-    const char *name = member(metadata, "name");
+    const char *name = json_member_string(metadata, "name");
     if (!is_change && !is_deletion && !text_equal(type, "BOOKMARK"))
         return error_unavailable(error, "unexpected reply: no event of a watch");
     if ((is_change || is_deletion) && name == NULL)
         return error_unavailable(error, "unexpected reply: an object without a name");
-    ret_event->version = text_copy(member(metadata, "resourceVersion"));
+    ret_event->version = text_copy(json_member_string(metadata, "resourceVersion"));
     if (!is_change && !is_deletion)
         return true;
     ret_event->kind = is_change ? API_WATCH_CHANGE : API_WATCH_DELETION;
-    ret_event->namespace = text_copy(member(metadata, "namespace"));
+    ret_event->namespace = text_copy(json_member_string(metadata, "namespace"));
     ret_event->name = text_copy(name);
     ret_event->revision = api_object_revision(kind, metadata);
     return true;
@@ -315,9 +310,8 @@ void api_watch_give_up(struct api_watch *watch)
 static bool read_list(struct api_watch *watch, struct error *error)
 {
     const struct text *body = &watch->request.body;
-    _cleanup_(json_done) json_t *metadata =
-        load_metadata((struct json_text){body->bytes == NULL ? "" : body->bytes, body->length});
-    const char *version = member(metadata, "resourceVersion");
+    _cleanup_(json_done) json_t *metadata = load_metadata(json_text_of(*body));
+    const char *version = json_member_string(metadata, "resourceVersion");
     if (version == NULL)
         error_unavailable(error, "unexpected reply: a list without resourceVersion");
     set_version(watch, version);

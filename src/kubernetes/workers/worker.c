@@ -24,22 +24,12 @@ enum {
     FEWER_LINES = 8,
 };
 
-static struct json_text text_of(struct text reply)
-{
-    return (struct json_text){reply.bytes == NULL ? "" : reply.bytes, reply.length};
-}
-
 static json_t *load(struct json_text text, struct error *error)
 {
     json_t *json = json_text_tree(text, JSON_DECODE_ANY, MAX_TREE_BYTES);
     if (json == NULL)
         error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
     return json;
-}
-
-static const char *string_of(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
 }
 
 static char *copy_cut(const char *text, size_t longest)
@@ -73,16 +63,16 @@ void worker_list_done(struct worker_list *list)
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error)
 {
-    _cleanup_(json_done) json_t *object = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *object = load(json_text_of(reply), error);
     if (object == NULL)
         return false;
     const json_t *kind = json_object_get(json_object_get(object, "status"), "scaleTargetGVKR");
-    const char *name =
-        string_of(json_object_get(json_object_get(object, "spec"), "scaleTargetRef"), "name");
-    const char *group = string_of(kind, "group");
-    const char *version = string_of(kind, "version");
-    const char *resource = string_of(kind, "resource");
-    const char *kind_name = string_of(kind, "kind");
+    const char *name = json_member_string(
+        json_object_get(json_object_get(object, "spec"), "scaleTargetRef"), "name");
+    const char *group = json_member_string(kind, "group");
+    const char *version = json_member_string(kind, "version");
+    const char *resource = json_member_string(kind, "resource");
+    const char *kind_name = json_member_string(kind, "kind");
     if (kind == NULL)
         return error_unavailable(error, "KEDA has not found the target of the ScaledObject yet");
     if (!kubernetes_name_is_valid(name) || !kubernetes_name_is_valid(version) ||
@@ -98,10 +88,10 @@ bool worker_target_parse(struct text reply, const char *namespace, char **ret_pa
 
 bool worker_selector_parse(struct text reply, char **ret_selector, struct error *error)
 {
-    _cleanup_(json_done) json_t *scale = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *scale = load(json_text_of(reply), error);
     if (scale == NULL)
         return false;
-    const char *selector = string_of(json_object_get(scale, "status"), "selector");
+    const char *selector = json_member_string(json_object_get(scale, "status"), "selector");
     if (selector == NULL || selector[0] == '\0') /* an empty one selects all pods */
         return error_unavailable(error, "the target's scale has no selector of its pods");
     if (strlen(selector) > LONGEST_SELECTOR)
@@ -123,8 +113,8 @@ static double time_of(const char *text)
 /* "Unschedulable: 0/3 nodes are available", or NULL where there is no reason. */
 static char *reason_of(const json_t *object, const char *before)
 {
-    const char *reason = string_of(object, "reason");
-    const char *message = string_of(object, "message");
+    const char *reason = json_member_string(object, "reason");
+    const char *message = json_member_string(object, "message");
     if (reason == NULL)
         return NULL;
     bool has_message = message != NULL && message[0] != '\0';
@@ -162,8 +152,8 @@ static char *reason_of_containers(const json_t *status, const char *key)
 
 static bool is_condition(const json_t *condition, const char *type, const char *value)
 {
-    return text_equal(string_of(condition, "type"), type) &&
-           text_equal(string_of(condition, "status"), value);
+    return text_equal(json_member_string(condition, "type"), type) &&
+           text_equal(json_member_string(condition, "status"), value);
 }
 
 static void read_conditions(const json_t *status, struct worker *worker)
@@ -180,7 +170,7 @@ static void read_conditions(const json_t *status, struct worker *worker)
 static void read_state(const json_t *pod, struct worker *worker)
 {
     const json_t *status = json_object_get(pod, "status");
-    const char *phase = string_of(status, "phase");
+    const char *phase = json_member_string(status, "phase");
     bool is_deleted =
         json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL;
     const json_t *container;
@@ -204,11 +194,11 @@ static void read_state(const json_t *pod, struct worker *worker)
 static char *metrics_url_of(const json_t *pod, const json_t *annotations)
 {
     const json_t *status = json_object_get(pod, "status");
-    const char *scrape = string_of(annotations, "prometheus.io/scrape");
-    const char *port = string_of(annotations, "prometheus.io/port");
-    const char *path = string_of(annotations, "prometheus.io/path");
-    const char *address = string_of(status, "podIP");
-    const char *phase = string_of(status, "phase");
+    const char *scrape = json_member_string(annotations, "prometheus.io/scrape");
+    const char *port = json_member_string(annotations, "prometheus.io/port");
+    const char *path = json_member_string(annotations, "prometheus.io/path");
+    const char *address = json_member_string(status, "podIP");
+    const char *phase = json_member_string(status, "phase");
     bool is_in_nodes_network =
         json_is_true(json_object_get(json_object_get(pod, "spec"), "hostNetwork"));
     if (!text_equal(scrape, "true") || port == NULL || address == NULL ||
@@ -227,9 +217,9 @@ static char *metrics_url_of(const json_t *pod, const json_t *annotations)
 /* The one that kubectl takes: by annotation, or the first. */
 static const char *container_of(const json_t *pod, const json_t *annotations)
 {
-    const char *chosen = string_of(annotations, "kubectl.kubernetes.io/default-container");
+    const char *chosen = json_member_string(annotations, "kubectl.kubernetes.io/default-container");
     const json_t *containers = json_object_get(json_object_get(pod, "spec"), "containers");
-    return chosen != NULL ? chosen : string_of(json_array_get(containers, 0), "name");
+    return chosen != NULL ? chosen : json_member_string(json_array_get(containers, 0), "name");
 }
 
 static const char *job_of(const json_t *metadata)
@@ -237,8 +227,8 @@ static const char *job_of(const json_t *metadata)
     const json_t *owner;
     size_t i;
     json_array_foreach(json_object_get(metadata, "ownerReferences"), i, owner)
-        if (text_equal(string_of(owner, "kind"), "Job"))
-            return string_of(owner, "name");
+        if (text_equal(json_member_string(owner, "kind"), "Job"))
+            return json_member_string(owner, "name");
     return NULL;
 }
 
@@ -247,8 +237,8 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
 {
     const json_t *metadata = json_object_get(pod, "metadata");
     const json_t *annotations = json_object_get(metadata, "annotations");
-    const char *name = string_of(metadata, "name");
-    const char *uid = string_of(metadata, "uid");
+    const char *name = json_member_string(metadata, "name");
+    const char *uid = json_member_string(metadata, "uid");
     const char *container = container_of(pod, annotations);
     if (!kubernetes_name_is_valid(name) || uid == NULL || !kubernetes_name_is_valid(container))
         return false;
@@ -258,7 +248,7 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
         .job = copy_cut(job_of(metadata), KUBERNETES_NAME_MAX),
         .container = text_copy(container),
         .metrics_url = metrics_url_of(pod, annotations),
-        .created_s = time_of(string_of(metadata, "creationTimestamp")),
+        .created_s = time_of(json_member_string(metadata, "creationTimestamp")),
         .cpu_cores = NAN,
         .memory_bytes = NAN,
         .done = NAN,
@@ -282,14 +272,14 @@ static json_t *next_item(struct json_walk *walk, struct error *error)
 
 static bool begin_items(struct json_walk *walk, struct text reply)
 {
-    struct json_text items = json_text_member(text_of(reply), "items");
+    struct json_text items = json_text_member(json_text_of(reply), "items");
     json_walk_begin(walk, items);
     return json_text_begins_with(items, '[');
 }
 
 static bool continues(struct text reply)
 {
-    struct json_text metadata = json_text_member(text_of(reply), "metadata");
+    struct json_text metadata = json_text_member(json_text_of(reply), "metadata");
     struct json_text more = json_text_member(metadata, "continue");
     return more.length > 2 && more.bytes[0] == '"';
 }
@@ -356,8 +346,8 @@ static void read_usage(const json_t *item, struct worker *worker)
     worker->cpu_cores = worker->memory_bytes = 0;
     json_array_foreach(json_object_get(item, "containers"), i, container) {
         const json_t *usage = json_object_get(container, "usage");
-        worker->cpu_cores += worker_quantity(string_of(usage, "cpu"));
-        worker->memory_bytes += worker_quantity(string_of(usage, "memory"));
+        worker->cpu_cores += worker_quantity(json_member_string(usage, "cpu"));
+        worker->memory_bytes += worker_quantity(json_member_string(usage, "memory"));
     }
 }
 
@@ -368,7 +358,8 @@ bool worker_usage_parse(struct text reply, struct worker_list *list, struct erro
     if (!begin_items(&walk, reply))
         return error_unavailable(error, "unexpected reply: no list of metrics");
     while ((item = next_item(&walk, error)) != NULL) {
-        struct worker *worker = find(list, string_of(json_object_get(item, "metadata"), "name"));
+        struct worker *worker =
+            find(list, json_member_string(json_object_get(item, "metadata"), "name"));
         if (worker != NULL && json_array_size(json_object_get(item, "containers")) > 0)
             read_usage(item, worker);
         json_decref(item);
