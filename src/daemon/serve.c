@@ -169,7 +169,7 @@ static void end_if(bool hangs, const char *why, int exit_status)
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
-    worker_pages_free(parts->workers);
+    bool pages_hang = !worker_pages_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     loop_calls_end(parts->loop_calls); /* the informer's thread may wait for one */
@@ -178,7 +178,8 @@ static void free_parts(struct parts *parts)
     triggers_free(parts->triggers);
     bool engine_hangs = parts->engine != NULL && !engine_stop(parts->engine, STOP_MS);
     end_if(engine_hangs, "a source's client has not returned in time", parts->exit_status);
-    end_if(informer_hangs, "a reply of the Kubernetes API does not end", parts->exit_status);
+    end_if(informer_hangs || pages_hang, "a reply of the Kubernetes API does not end",
+           parts->exit_status);
     end_if(peers_hang, "looking up --peers does not end", parts->exit_status);
     engine_free(parts->engine);
     external_scaler_free(parts->scaler);

@@ -75,13 +75,14 @@ static void found_objects_done(struct found_objects *objects)
     objects->count = 0;
 }
 
-void worker_pages_free(struct worker_pages *workers)
+bool worker_pages_free(struct worker_pages *workers)
 {
     if (workers == NULL)
-        return;
-    worker_monitor_stop(workers->monitor);
+        return true;
+    bool has_stopped = worker_monitor_stop(workers->monitor);
     found_objects_done(&workers->counted);
     free(workers);
+    return has_stopped;
 }
 
 /* ---- objects ---- */

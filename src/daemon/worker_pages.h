@@ -37,8 +37,8 @@ bool worker_pages_have_hpas(const struct worker_pages *workers);
 /* Before the pages are asked for; borrowed. */
 void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *walk);
 
-/* NULL is harmless. */
-void worker_pages_free(struct worker_pages *workers);
+/* NULL is harmless. False: a thread of it hangs, and the process must end without it. */
+bool worker_pages_free(struct worker_pages *workers);
 
 /* Makes an object that says how many pods there are; the caller owns it. Their objects are
  * searched for at most every 3 s while there are some, and are those of before where a search did

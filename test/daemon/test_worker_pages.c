@@ -27,10 +27,11 @@ struct worker_monitor *__wrap_worker_monitor_start(struct kubernetes_api *api)
     return (struct worker_monitor *)api; /* not NULL */
 }
 
-void __wrap_worker_monitor_stop(struct worker_monitor *monitor);
-void __wrap_worker_monitor_stop(struct worker_monitor *monitor)
+bool __wrap_worker_monitor_stop(struct worker_monitor *monitor);
+bool __wrap_worker_monitor_stop(struct worker_monitor *monitor)
 {
     (void)monitor;
+    return true;
 }
 
 bool __wrap_worker_monitor_view(struct worker_monitor *monitor, enum worker_view_kind kind,

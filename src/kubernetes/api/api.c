@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 
@@ -21,12 +20,7 @@ enum {
     CONNECT_TIMEOUT_MS = 5000,
     KEEPALIVE_S = 20,
     UNACKNOWLEDGED_MS = 10 * 1000,
-};
-
-struct api_sockets {
-    pthread_mutex_t lock;
-    int *fds;
-    size_t count, capacity;
+    JOIN_MS = 1000,
 };
 
 bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error)
@@ -44,9 +38,7 @@ bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struc
             text_format("https://%s%s%s:%s", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", port),
         .token_file = text_copy(SERVICE_ACCOUNT "token"),
         .ca_file = text_copy(SERVICE_ACCOUNT "ca.crt"),
-        .sockets = memory_new(sizeof(*ret_api->sockets)),
     };
-    pthread_mutex_init(&ret_api->sockets->lock, NULL);
     return true;
 }
 
@@ -55,71 +47,29 @@ void kubernetes_api_done(struct kubernetes_api *api)
     free(api->server);
     free(api->token_file);
     free(api->ca_file);
-    if (api->sockets == NULL)
-        return;
-    pthread_mutex_destroy(&api->sockets->lock);
-    free(api->sockets->fds);
-    free(api->sockets);
 }
 
-/* ---- its sockets ---- */
+bool kubernetes_api_join(pthread_t thread)
+{
+    const struct timespec end = clock_monotonic_after(JOIN_MS);
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) == 0;
+}
+
+/* ---- requests ---- */
 
 /* libcurl goes on using an HTTP/2 connection whose requests time out. That to an API server that is
  * gone without a word is only replaced once the kernel gives it up: by default in 15 minutes. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct api_sockets *sockets = context;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    (void)context;
     (void)purpose;
     if (fd < 0)
         return CURL_SOCKET_BAD;
     socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){UNACKNOWLEDGED_MS}, sizeof(unsigned));
-    pthread_mutex_lock(&sockets->lock);
-    sockets->fds =
-        memory_grow(sockets->fds, &sockets->capacity, sockets->count + 1, sizeof(*sockets->fds));
-    sockets->fds[sockets->count++] = fd;
-    pthread_mutex_unlock(&sockets->lock);
     return fd;
 }
-
-/* With the lock, so that nobody cuts another socket of the same number. */
-static int close_socket(void *context, curl_socket_t fd)
-{
-    struct api_sockets *sockets = context;
-    pthread_mutex_lock(&sockets->lock);
-    for (size_t i = 0; i < sockets->count; i++)
-        if (sockets->fds[i] == fd)
-            sockets->fds[i--] = sockets->fds[--sockets->count];
-    int result = close(fd);
-    pthread_mutex_unlock(&sockets->lock);
-    return result;
-}
-
-static void cut(struct api_sockets *sockets)
-{
-    pthread_mutex_lock(&sockets->lock);
-    for (size_t i = 0; i < sockets->count; i++)
-        shutdown(sockets->fds[i], SHUT_RDWR);
-    pthread_mutex_unlock(&sockets->lock);
-}
-
-static bool join(pthread_t thread, int64_t max_ms)
-{
-    const struct timespec end = clock_monotonic_after(max_ms);
-    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) == 0;
-}
-
-bool kubernetes_api_join(const struct kubernetes_api *api, pthread_t thread)
-{
-    enum { SOON_MS = 100, AFTER_CUT_MS = 1000 };
-    if (join(thread, SOON_MS))
-        return true;
-    cut(api->sockets);
-    return join(thread, AFTER_CUT_MS);
-}
-
-/* ---- requests ---- */
 
 static bool add_token(const struct kubernetes_api *api, struct curl_slist **headers,
                       struct error *error)
@@ -154,9 +104,6 @@ static void set_options(CURL *curl, const struct kubernetes_api *api, const char
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, api->sockets);
-    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, api->sockets);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
 }
 

@@ -2,7 +2,7 @@
  * The Kubernetes API of the cluster that this process runs in: where it is, and how a request is
  * made. The token is read for each request, since the kubelet replaces it.
  *
- * Threads: any; nothing but its sockets changes after it was made.
+ * Threads: any; it does not change after it was made.
  */
 #ifndef BACKLOG_KUBERNETES_API_API_H
 #define BACKLOG_KUBERNETES_API_API_H
@@ -17,7 +17,6 @@ struct kubernetes_api {
     char *server; /* https://10.96.0.1:443 */
     char *token_file;
     char *ca_file;
-    struct api_sockets *sockets; /* that are open; with a lock of their own */
 };
 
 /* As each pod has it: KUBERNETES_SERVICE_HOST and _PORT, and the files of the service account.
@@ -30,10 +29,9 @@ void kubernetes_api_done(struct kubernetes_api *api);
 CURL *kubernetes_api_get(const struct kubernetes_api *api, const char *path, const char *accept,
                          long timeout_ms, struct curl_slist **ret_headers, struct error *error);
 
-/* Waits for a thread that is to end. libcurl reads HTTP/2 frames that are no news as long as a
- * server sends some, past any time limit and without asking us: what does not end within 0.1 s
- * loses its connections. False: it has not ended after another second (of DNS); what it uses is
- * left to it, until the process ends. */
-bool kubernetes_api_join(const struct kubernetes_api *api, pthread_t thread);
+/* Waits for a thread that is to end, for a second at most. False: it has not, as of DNS, or of
+ * HTTP/2 frames that are no news, which libcurl reads as long as a server sends some, past any time
+ * limit and without asking us. What it uses is left to it, until the process ends. */
+bool kubernetes_api_join(pthread_t thread);
 
 #endif

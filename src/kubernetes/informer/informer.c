@@ -147,7 +147,7 @@ bool informer_stop(struct informer *informer)
     informer->is_stopping = true;
     pthread_mutex_unlock(&informer->lock);
     curl_multi_wakeup(informer->reader.multi);
-    if (!kubernetes_api_join(&informer->api, informer->thread))
+    if (!kubernetes_api_join(informer->thread))
         return false;
     informer->is_started = false;
     return true;

@@ -464,16 +464,16 @@ struct worker_monitor *worker_monitor_start(struct kubernetes_api *api)
     return monitor;
 }
 
-void worker_monitor_stop(struct worker_monitor *monitor)
+bool worker_monitor_stop(struct worker_monitor *monitor)
 {
     if (monitor == NULL)
-        return;
+        return true;
     pthread_mutex_lock(&monitor->lock);
     monitor->is_stopping = true;
     pthread_mutex_unlock(&monitor->lock);
     curl_multi_wakeup(monitor->multi);
-    if (!kubernetes_api_join(&monitor->api, monitor->thread))
-        return;
+    if (!kubernetes_api_join(monitor->thread))
+        return false;
     while (monitor->scrapes != NULL)
         scrape_free(monitor, monitor->scrapes);
     forget(monitor, INT64_MAX);
@@ -481,6 +481,7 @@ void worker_monitor_stop(struct worker_monitor *monitor)
     pthread_mutex_destroy(&monitor->lock);
     kubernetes_api_done(&monitor->api);
     free(monitor);
+    return true;
 }
 
 /* ---- who looks ---- */

@@ -31,7 +31,10 @@ struct worker_monitor;
 
 /* Takes the API. */
 struct worker_monitor *worker_monitor_start(struct kubernetes_api *api);
-void worker_monitor_stop(struct worker_monitor *monitor); /* NULL is harmless */
+
+/* NULL is harmless. False: its thread hangs (kubernetes_api_join()), and the process must end
+ * without it. */
+bool worker_monitor_stop(struct worker_monitor *monitor);
 
 /* What is viewed: the workers of an object, the replicas of its HPA, or the log of a pod. */
 enum worker_view_kind { WORKER_VIEW_PODS, WORKER_VIEW_REPLICAS, WORKER_VIEW_LOG, WORKER_VIEWS };
