@@ -38,7 +38,6 @@ static void a_connection_to_nobody_is_given_up(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    struct curl_slist *headers = NULL;
     unsigned timeout_ms = 0;
     socklen_t length = sizeof(timeout_ms);
     int port = 0;
@@ -51,9 +50,9 @@ static void a_connection_to_nobody_is_given_up(void **state)
     free(api.token_file);
     api.token_file = text_copy("/proc/self/comm"); /* any text */
     CURLM *multi = curl_multi_init();
-    CURL *curl = kubernetes_api_get(&api, "/", "", 5000, &headers, &error);
-    assert_non_null(curl);
-    curl_multi_add_handle(multi, curl);
+    struct api_request request;
+    const struct api_request_settings get = {.path = "/", .timeout_ms = 5000, .max_bytes = 1};
+    assert_true(api_request_begin(&request, multi, &api, &get, &error));
     int client = -1;
     for (int running = 1; running > 0 && client < 0; client = socket_to(port)) {
         curl_multi_perform(multi, &running);
@@ -63,9 +62,7 @@ static void a_connection_to_nobody_is_given_up(void **state)
     assert_int_equal(getsockopt(client, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &length), 0);
     assert_in_range(timeout_ms, 1000, 20000);
 
-    curl_multi_remove_handle(multi, curl);
-    curl_easy_cleanup(curl);
-    curl_slist_free_all(headers);
+    api_request_end(&request, multi);
     curl_multi_cleanup(multi);
     kubernetes_api_done(&api);
     close(listener);

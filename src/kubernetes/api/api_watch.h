@@ -13,8 +13,8 @@
 #define BACKLOG_KUBERNETES_API_API_WATCH_H
 
 #include "base/error.h"
+#include "kubernetes/api/api.h"
 #include "kubernetes/api/api_object.h"
-#include "kubernetes/api/api_request.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
 #define BACKLOG_KUBERNETES_INFORMER_API_HEALTH_H
 
 #include "base/error.h"
-#include "kubernetes/api/api_request.h"
+#include "kubernetes/api/api.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -18,8 +18,8 @@
 #include "base/error.h"
 #include "base/hash_table.h"
 #include "base/heap.h"
+#include "kubernetes/api/api.h"
 #include "kubernetes/api/api_object.h"
-#include "kubernetes/api/api_request.h"
 #include "kubernetes/api/api_watch.h"
 #include "kubernetes/informer/api_health.h"
 

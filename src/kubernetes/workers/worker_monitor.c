@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "config/kubernetes_name.h"
 #include "kubernetes/api/api_object.h"
-#include "kubernetes/api/api_request.h"
 
 #include <math.h>
 #include <pthread.h>
