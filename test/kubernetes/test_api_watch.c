@@ -107,20 +107,26 @@ static void an_event_may_have_a_hundred_thousand_annotations(void **state)
     assert_string_equal(parsed.event.version, "8");
 }
 
-static void ignore_live(void *context, struct api_watch *watch, bool was_live)
+static void ignore_live(void *context, const struct api_watch *watch, bool was_live)
 {
     (void)context;
     (void)watch;
     (void)was_live;
 }
 
+static void ignore_end(void *context, struct api_watch *watch, const struct error *error)
+{
+    (void)context;
+    (void)watch;
+    (void)error;
+}
+
 /* A watch whose requests are never sent: a test ends them. */
 struct unsent {
     struct kubernetes_api api;
     struct api_request_budget budget;
-    CURLM *multi;
-    struct api_watch_owner owner;
-    struct api_watch watch;
+    struct api_watches watches;
+    struct api_watch *watch;
 };
 
 static void unsent_begin(struct unsent *unsent, const char *name)
@@ -128,30 +134,36 @@ static void unsent_begin(struct unsent *unsent, const char *name)
     static char server[] = "https://127.0.0.1:1";
     static char token_file[] = "/proc/self/comm"; /* any text */
     static char ca_file[] = "/dev/null";
-    *unsent = (struct unsent){.api = {server, token_file, ca_file},
-                              .budget = {.max = 1 << 20},
-                              .multi = curl_multi_init()};
-    unsent->owner = (struct api_watch_owner){.multi = unsent->multi,
-                                             .api = &unsent->api,
-                                             .replies = &unsent->budget,
-                                             .live_changed = ignore_live};
-    api_watch_init(&unsent->watch, &unsent->owner, OBJECT_SCALED_OBJECT,
-                   name == NULL ? NULL : "shop", name);
+    *unsent = (struct unsent){.api = {server, token_file, ca_file}, .budget = {.max = 1 << 20}};
+    unsent->watches = (struct api_watches){.api = &unsent->api,
+                                           .multi = curl_multi_init(),
+                                           .replies = &unsent->budget,
+                                           .live_changed = ignore_live,
+                                           .ended = ignore_end};
+    api_watches_init(&unsent->watches);
+    unsent->watch = api_watches_add(&unsent->watches, OBJECT_SCALED_OBJECT,
+                                    name == NULL ? NULL : "shop", name, NULL);
 }
 
 static void unsent_end(struct unsent *unsent)
 {
-    api_watch_done(&unsent->watch);
-    curl_multi_cleanup(unsent->multi);
+    api_watch_drop(unsent->watch);
+    api_watches_done(&unsent->watches);
+    curl_multi_cleanup(unsent->watches.multi);
+}
+
+static void send_request(struct unsent *unsent)
+{
+    api_watches_begin_due(&unsent->watches, unsent->watch->due_ms);
+    assert_non_null(unsent->watch->request.curl);
 }
 
 static void reply(struct unsent *unsent, long status, int64_t retry_after_ms)
 {
-    _cleanup_(error_done) struct error error = {0};
-    assert_true(api_watch_begin(&unsent->watch, &error));
-    unsent->watch.request.status = status;
-    unsent->watch.request.retry_after_ms = retry_after_ms;
-    api_watch_end(&unsent->watch);
+    send_request(unsent);
+    unsent->watch->request.status = status;
+    unsent->watch->request.retry_after_ms = retry_after_ms;
+    api_watch_end(unsent->watch);
 }
 
 /* The version of the list may be newer than what is read meanwhile. */
@@ -159,19 +171,18 @@ static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **st
 {
     (void)state;
     static const char list[] = "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[]}";
-    _cleanup_(error_done) struct error error = {0};
     struct unsent unsent;
     unsent_begin(&unsent, NULL);
-    assert_true(api_watch_begin(&unsent.watch, &error));
+    send_request(&unsent);
 
     int64_t read_ms = clock_now_ms();
     while (clock_now_ms() == read_ms)
         ;
-    unsent.watch.request.status = 200;
-    text_add_bytes(&unsent.watch.request.body, list, strlen(list));
-    api_watch_end(&unsent.watch);
-    assert_string_equal(unsent.watch.version, "9");
-    assert_true(unsent.watch.since_ms > read_ms);
+    unsent.watch->request.status = 200;
+    text_add_bytes(&unsent.watch->request.body, list, strlen(list));
+    api_watch_end(unsent.watch);
+    assert_string_equal(unsent.watch->version, "9");
+    assert_true(unsent.watch->since_ms > read_ms);
     unsent_end(&unsent);
 }
 
@@ -186,7 +197,7 @@ static void a_watch_of_a_kind_is_tried_again_soon(void **state)
     unsent_begin(&unsent, NULL);
     for (int i = 0; i < 2 * FAILURES; i++) {
         reply(&unsent, i < FAILURES ? 500 : 403, 0);
-        assert_true(unsent.watch.due_ms <= clock_now_ms() + SOON_MS);
+        assert_true(unsent.watch->due_ms <= clock_now_ms() + SOON_MS);
     }
     unsent_end(&unsent);
 }
@@ -198,7 +209,7 @@ static void a_watch_of_one_object_backs_off_to_a_minute(void **state)
     unsent_begin(&unsent, "orders");
     for (int i = 0; i < FAILURES; i++)
         reply(&unsent, 500, 0);
-    assert_true(unsent.watch.due_ms >= clock_now_ms() + LONG_MS - 1000);
+    assert_true(unsent.watch->due_ms >= clock_now_ms() + LONG_MS - 1000);
     unsent_end(&unsent);
 }
 
@@ -209,10 +220,10 @@ static void a_retry_begins_at_once_and_backs_off_anew(void **state)
     unsent_begin(&unsent, "orders");
     for (int i = 0; i < FAILURES; i++)
         reply(&unsent, 403, 0);
-    api_watch_retry(&unsent.watch);
-    assert_true(unsent.watch.due_ms <= clock_now_ms());
+    api_watch_retry(unsent.watch);
+    assert_true(unsent.watch->due_ms <= clock_now_ms());
     reply(&unsent, 403, 0);
-    assert_true(unsent.watch.due_ms <= clock_now_ms() + 2000);
+    assert_true(unsent.watch->due_ms <= clock_now_ms() + 2000);
     unsent_end(&unsent);
 }
 
@@ -222,10 +233,10 @@ static void a_retry_waits_as_long_as_the_server_wants(void **state)
     struct unsent unsent;
     unsent_begin(&unsent, "orders");
     reply(&unsent, 429, LONG_MS);
-    int64_t not_before_ms = unsent.watch.due_ms;
+    int64_t not_before_ms = unsent.watch->due_ms;
     assert_true(not_before_ms >= clock_now_ms() + LONG_MS - 1000);
-    api_watch_retry(&unsent.watch);
-    assert_int_equal(unsent.watch.due_ms, not_before_ms);
+    api_watch_retry(unsent.watch);
+    assert_int_equal(unsent.watch->due_ms, not_before_ms);
     unsent_end(&unsent);
 }
 

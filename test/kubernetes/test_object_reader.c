@@ -19,7 +19,7 @@ struct watched_object {
     struct kubernetes_api api;
     struct object_reader reader;
     struct informer_entry *entry;
-    struct object_watch *watch;
+    struct api_watch *watch;
 };
 
 static void begin_reader(struct object_reader *reader, struct kubernetes_api *api)
@@ -38,22 +38,22 @@ static void ignore_end(void *context, const struct error *error)
     (void)error;
 }
 
-static void go_live(struct watched_object *watched)
+static void set_live(const struct watched_object *watched, bool is_live)
 {
-    struct api_watch *watch = &watched->watch->watch;
+    struct api_watch *watch = watched->watch;
     bool was_live = watch->is_live;
-    watch->is_live = true;
-    DL_APPEND(watched->reader.unanswered, watched->watch); /* which it was until then */
-    watched->reader.unanswered_count++;
-    watch->owner->live_changed(watch->owner->context, watch, was_live);
+    watch->is_live = is_live;
+    watch->all->live_changed(watch->all->context, watch, was_live);
+}
+
+static void go_live(const struct watched_object *watched)
+{
+    set_live(watched, true);
 }
 
 static void lose(const struct watched_object *watched)
 {
-    struct api_watch *watch = &watched->watch->watch;
-    bool was_live = watch->is_live;
-    watch->is_live = false;
-    watch->owner->live_changed(watch->owner->context, watch, was_live);
+    set_live(watched, false);
 }
 
 static void begin(struct watched_object *watched, enum api_object_kind kind)
@@ -67,7 +67,7 @@ static void begin(struct watched_object *watched, enum api_object_kind kind)
     heap_set(&reader->due, &entry->due, entry->read_ms);
     watched->entry = entry;
     watched->watch = entry->watch == NULL ? reader->of_kind[kind] : entry->watch;
-    watched->watch->watch.since_ms = entry->read_ms;
+    watched->watch->since_ms = entry->read_ms;
     go_live(watched);
 }
 
@@ -137,12 +137,12 @@ static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
 
 static void change(const struct watched_object *watched, const char *revision)
 {
-    const struct api_watch *watch = &watched->watch->watch;
+    const struct api_watch *watch = watched->watch;
     const struct api_watch_event event = {.kind = API_WATCH_CHANGE,
                                           .namespace = (char *)"shop",
                                           .name = (char *)"orders",
                                           .revision = (char *)revision};
-    watch->owner->changed(watch->owner->context, watch, &event);
+    watch->all->changed(watch->all->context, watch, &event);
 }
 
 static bool is_due_soon(const struct watched_object *watched)
@@ -162,12 +162,14 @@ static void a_watch_that_is_silent_begins_anew(void **state)
         reader.ended = ignore_end;
         struct informer_entry *entry =
             object_reader_entry(&reader, OBJECT_SECRET, "shop", "orders");
-        struct api_watch *watch = &entry->watch->watch;
+        struct api_watch *watch = entry->watch;
         object_reader_begin_due(&reader);
         assert_non_null(watch->request.curl);
-        watch->is_connected = watch->is_live = true;
+        watch->is_connected = true; /* as once its answer begins */
         watch->received_ms = clock_now_ms() - (is_silent == 1 ? SILENT_MS : SILENT_MS - MINUTE_MS);
-        watch->owner->live_changed(watch->owner->context, watch, false);
+        DL_DELETE(reader.watches.unanswered, watch);
+        reader.watches.unanswered_count--;
+        heap_set(&reader.watches.due, &watch->due, watch->received_ms + SILENT_MS);
         object_reader_begin_due(&reader);
         assert_int_equal(watch->request.curl == NULL, is_silent == 1);
         int64_t left_ms = is_silent == 1 ? 1100 : MINUTE_MS;
@@ -190,7 +192,7 @@ static void what_a_new_watch_finds_as_it_was_is_not_read_again(void **state)
             watched.entry->object = memory_new(sizeof(*watched.entry->object));
             watched.entry->object->revision = text_copy("2");
             lose(&watched);
-            watched.watch->watch.since_ms = watched.entry->read_ms + 1;
+            watched.watch->since_ms = watched.entry->read_ms + 1;
             go_live(&watched);
             assert_true(heap_key(&watched.entry->due) <= clock_now_ms() + 1100);
             change(&watched, is_same == 1 ? "2" : "3");
@@ -207,8 +209,8 @@ static void what_is_absent_and_not_named_by_a_new_watch_is_not_read_again(void *
         struct watched_object watched;
         begin(&watched, OBJECT_SCALED_JOB);
         lose(&watched);
-        watched.watch->watch.since_ms = watched.entry->read_ms + 1;
-        watched.watch->watch.has_named_all = has_named_all == 1;
+        watched.watch->since_ms = watched.entry->read_ms + 1;
+        watched.watch->has_named_all = has_named_all == 1;
         go_live(&watched);
         assert_int_equal(heap_key(&watched.entry->due) <= clock_now_ms() + 1100,
                          has_named_all == 0);

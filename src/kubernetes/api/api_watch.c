@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
+#include <utlist.h>
 
 enum {
     WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
     WATCH_GRACE_MS = 30 * 1000,
     AGAIN_MS = 1000,
+    /* As if it had timed out. libcurl would look at each watch every second, and with it at all. */
+    ANSWER_MS = 10 * 1000,  /* longer than a connection may take */
+    SILENT_MS = 130 * 1000, /* bookmarks come each minute: it has died unnoticed */
+    MAX_UNANSWERED = 16,
     LONGEST_BACKOFF_MS = 60 * 1000,
     LONGEST_BACKOFF_OF_KIND_MS = 5 * 1000, /* there are few, and all triggers need them */
     LARGEST_LINE = 2 << 20,
@@ -99,45 +104,26 @@ void api_watch_event_done(struct api_watch_event *event)
 
 /* ---- life ---- */
 
-void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner,
-                    enum api_object_kind kind, const char *namespace, const char *name)
-{
-    *watch = (struct api_watch){
-        .owner = owner,
-        .kind = kind,
-        .path = api_object_collection_path(kind, namespace),
-        .query =
-            name == NULL ? text_copy("") : text_format("fieldSelector=metadata.name%%3D%s&", name),
-        .due_ms = clock_now_ms(),
-    };
-}
-
 static void add_to_line(struct api_watch *watch, const char *bytes, size_t length)
 {
     text_add_bytes(&watch->line, bytes, length);
-    watch->owner->replies->bytes += length;
+    watch->all->replies->bytes += length;
 }
 
 static void drop_line(struct api_watch *watch)
 {
-    watch->owner->replies->bytes -= watch->line.length;
+    watch->all->replies->bytes -= watch->line.length;
     text_done(&watch->line);
-}
-
-void api_watch_done(struct api_watch *watch)
-{
-    api_request_end(&watch->request, watch->owner->multi);
-    drop_line(watch);
-    error_done(&watch->mistake);
-    error_done(&watch->failure);
-    free(watch->path);
-    free(watch->query);
-    free(watch->version);
 }
 
 static bool is_of_kind(const struct api_watch *watch)
 {
     return watch->query[0] == '\0';
+}
+
+static CURLM *multi_of(const struct api_watch *watch)
+{
+    return is_of_kind(watch) ? watch->all->multi : watch->all->multi_of_single;
 }
 
 static void set_version(struct api_watch *watch, const char *version)
@@ -148,9 +134,22 @@ static void set_version(struct api_watch *watch, const char *version)
 
 static void set_live(struct api_watch *watch, bool is_live)
 {
+    struct api_watches *all = watch->all;
     bool was_live = watch->is_live;
     watch->is_live = is_live;
-    watch->owner->live_changed(watch->owner->context, watch, was_live);
+    all->live_count += (size_t)is_live - (size_t)was_live;
+    all->live_changed(all->context, watch, was_live);
+}
+
+static void set_due(struct api_watch *watch, int64_t due_ms)
+{
+    heap_set(&watch->all->due, &watch->due, due_ms);
+}
+
+static void set_answered(struct api_watch *watch)
+{
+    DL_DELETE(watch->all->unanswered, watch);
+    watch->all->unanswered_count--;
 }
 
 /* ---- lines ---- */
@@ -165,7 +164,7 @@ static bool read_line(struct api_watch *watch, const char *line, size_t length)
     if (is_good && event.version != NULL)
         set_version(watch, event.version);
     if (is_good && (event.kind == API_WATCH_CHANGE || event.kind == API_WATCH_DELETION))
-        watch->owner->changed(watch->owner->context, watch, &event);
+        watch->all->changed(watch->all->context, watch, &event);
     api_watch_event_done(&event);
     return is_good;
 }
@@ -189,7 +188,7 @@ static bool read_lines(struct api_watch *watch, const char *bytes, size_t length
         bytes += part + 1;
         length -= part + 1;
     }
-    const struct api_request_budget *budget = watch->owner->replies;
+    const struct api_request_budget *budget = watch->all->replies;
     if (watch->line.length + length > LARGEST_LINE)
         return error_unavailable(&watch->mistake, "an event is larger than %d bytes", LARGEST_LINE);
     if (budget->bytes + length > budget->max)
@@ -233,6 +232,8 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
         if (error_is_set(&watch->failure))
             log_info("%s can be watched again", watch->path);
         error_done(&watch->failure);
+        set_answered(watch);
+        set_due(watch, watch->received_ms + SILENT_MS);
         set_live(watch, true);
     }
     return size * count;
@@ -242,17 +243,18 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
 
 void api_watch_retry(struct api_watch *watch)
 {
+    if (watch->request.curl != NULL)
+        return;
     watch->backoff = (struct api_backoff){0};
-    if (watch->request.curl == NULL)
-        watch->due_ms = MIN(watch->due_ms, MAX(clock_now_ms(), watch->not_before_ms));
+    watch->due_ms = MIN(watch->due_ms, MAX(clock_now_ms(), watch->not_before_ms));
+    set_due(watch, watch->due_ms);
 }
 
 static bool begin_list(struct api_watch *watch, struct error *error)
 {
     _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
-    const struct api_request_settings get = {path, METADATA_LIST, API_WATCH_ANSWER_MS,
-                                             LARGEST_LINE};
-    return api_request_begin(&watch->request, watch->owner->multi, watch->owner->api, &get, error);
+    const struct api_request_settings get = {path, METADATA_LIST, ANSWER_MS, LARGEST_LINE};
+    return api_request_begin(&watch->request, multi_of(watch), watch->all->api, &get, error);
 }
 
 static bool begin_watch(struct api_watch *watch, struct error *error)
@@ -264,7 +266,7 @@ static bool begin_watch(struct api_watch *watch, struct error *error)
                     watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
     const struct api_request_settings get = {path, METADATA, seconds * 1000L + WATCH_GRACE_MS,
                                              LARGEST_LINE};
-    if (!api_request_begin(&watch->request, watch->owner->multi, watch->owner->api, &get, error))
+    if (!api_request_begin(&watch->request, multi_of(watch), watch->all->api, &get, error))
         return false;
     CURL *curl = watch->request.curl;
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
@@ -287,24 +289,25 @@ static void fail(struct api_watch *watch, const struct error *error)
     set_live(watch, false);
 }
 
-bool api_watch_begin(struct api_watch *watch, struct error *error)
+static void begin(struct api_watch *watch)
 {
+    _cleanup_(error_done) struct error error = {0};
+    struct api_watches *all = watch->all;
     watch->is_list = watch->version == NULL && is_of_kind(watch) && watch->since_ms == 0;
     watch->is_connected = false;
     watch->has_expired = false;
     watch->sent_ms = clock_now_ms();
     error_done(&watch->mistake);
-    if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
-        return true;
-    fail(watch, error);
-    return false;
-}
-
-void api_watch_give_up(struct api_watch *watch)
-{
-    watch->request.is_over = true;
-    watch->request.code = CURLE_OPERATION_TIMEDOUT;
-    watch->request.status = 0;
+    if (watch->is_list ? begin_list(watch, &error) : begin_watch(watch, &error)) {
+        all->perform_single_ms = 0;
+        heap_remove(&watch->due);
+        DL_APPEND(all->unanswered, watch);
+        all->unanswered_count++;
+    } else {
+        fail(watch, &error);
+        set_due(watch, watch->due_ms);
+        all->ended(all->context, watch, &error);
+    }
 }
 
 static bool read_list(struct api_watch *watch, struct error *error)
@@ -323,8 +326,11 @@ static bool read_list(struct api_watch *watch, struct error *error)
 void api_watch_end(struct api_watch *watch)
 {
     _cleanup_(error_done) struct error error = {0};
+    struct api_watches *all = watch->all;
     const struct api_request *request = &watch->request;
     bool is_old = watch->has_expired || request->status == 410;
+    if (!watch->is_connected)
+        set_answered(watch);
     watch->due_ms = clock_now_ms();
     if (is_old) { /* what happened since is lost */
         set_version(watch, NULL);
@@ -340,11 +346,134 @@ void api_watch_end(struct api_watch *watch)
         watch->backoff = (struct api_backoff){0};
         watch->due_ms += clock_jitter(AGAIN_MS);
     } else {
-        api_request_explain(request, watch->owner->api, &error);
+        api_request_explain(request, all->api, &error);
         fail(watch, &error);
     }
     watch->not_before_ms = clock_now_ms() + request->retry_after_ms;
     watch->due_ms = MAX(watch->due_ms, watch->not_before_ms);
-    api_request_end(&watch->request, watch->owner->multi);
+    set_due(watch, watch->due_ms);
+    all->perform_single_ms = 0;
+    all->ended(all->context, watch, &error);
+    api_request_end(&watch->request, multi_of(watch));
     drop_line(watch);
+}
+
+static void give_up(struct api_watch *watch)
+{
+    watch->request.is_over = true;
+    watch->request.code = CURLE_OPERATION_TIMEDOUT;
+    watch->request.status = 0;
+    api_watch_end(watch);
+}
+
+/* ---- all of them ---- */
+
+struct api_watch *api_watches_add(struct api_watches *watches, enum api_object_kind kind,
+                                  const char *namespace, const char *name, void *user)
+{
+    struct api_watch *watch = memory_new(sizeof(*watch));
+    *watch = (struct api_watch){
+        .all = watches,
+        .kind = kind,
+        .user = user,
+        .path = api_object_collection_path(kind, namespace),
+        .query =
+            name == NULL ? text_copy("") : text_format("fieldSelector=metadata.name%%3D%s&", name),
+        .due_ms = clock_now_ms(),
+    };
+    set_due(watch, watch->due_ms);
+    watches->count++;
+    return watch;
+}
+
+void api_watch_drop(struct api_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    struct api_watches *all = watch->all;
+    if (watch->request.curl != NULL && !watch->is_connected)
+        set_answered(watch);
+    heap_remove(&watch->due);
+    all->perform_single_ms = 0;
+    all->live_count -= watch->is_live;
+    all->count--;
+    api_request_end(&watch->request, multi_of(watch));
+    drop_line(watch);
+    error_done(&watch->mistake);
+    error_done(&watch->failure);
+    free(watch->path);
+    free(watch->query);
+    free(watch->version);
+    free(watch);
+}
+
+void api_watches_init(struct api_watches *watches)
+{
+    watches->multi_of_single = curl_multi_init();
+    curl_multi_setopt(watches->multi_of_single, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+}
+
+void api_watches_done(struct api_watches *watches)
+{
+    curl_multi_cleanup(watches->multi_of_single);
+    free(watches->single_fds);
+    free(watches->due.entries);
+}
+
+void api_watches_take_replies(struct api_watches *watches)
+{
+    struct api_request *request;
+    CURLM *multi = watches->multi_of_single;
+    int running;
+    long next_ms = -1;
+    unsigned count = 0;
+    bool is_ready = clock_now_ms() >= watches->perform_single_ms;
+    for (unsigned i = 0; i < watches->single_fds_count; i++)
+        is_ready |= watches->single_fds[i].revents != 0;
+    if (!is_ready)
+        return;
+    curl_multi_perform(multi, &running);
+    curl_multi_timeout(multi, &next_ms);
+    watches->perform_single_ms = next_ms < 0 ? CLOCK_NEVER : clock_now_ms() + next_ms;
+    curl_multi_waitfds(multi, NULL, 0, &count);
+    watches->single_fds = memory_grow(watches->single_fds, &watches->single_fds_capacity, count + 1,
+                                      sizeof(*watches->single_fds));
+    curl_multi_waitfds(multi, watches->single_fds, count + 1, &watches->single_fds_count);
+    while ((request = api_request_take_ended(multi)) != NULL)
+        api_watch_end((struct api_watch *)request);
+}
+
+int64_t api_watches_late_ms(const struct api_watches *watches)
+{
+    const struct api_watch *oldest = watches->unanswered;
+    return oldest == NULL ? CLOCK_NEVER : oldest->sent_ms + ANSWER_MS;
+}
+
+/* One whose answer does not begin must not keep the place of others. Where those were answered
+ * since, it is not the API that fails. */
+void api_watches_end_late(struct api_watches *watches, int64_t now_ms)
+{
+    while (api_watches_late_ms(watches) <= now_ms) {
+        struct api_watch *watch = watches->unanswered;
+        if (watch->refused_ms == 0)
+            watch->refused_ms = watch->sent_ms;
+        give_up(watch);
+    }
+}
+
+int64_t api_watches_begin_due(struct api_watches *watches, int64_t now_ms)
+{
+    while (watches->unanswered_count < MAX_UNANSWERED) {
+        if (heap_first_key(&watches->due) > now_ms)
+            return heap_first_key(&watches->due);
+        struct api_watch *watch = HEAP_OWNER(heap_first(&watches->due), struct api_watch, due);
+        int64_t silent_ms = watch->received_ms + SILENT_MS;
+        if (watch->request.curl == NULL)
+            begin(watch);
+        else if (silent_ms > now_ms)
+            set_due(watch, silent_ms);
+        else
+            give_up(watch);
+    }
+    return CLOCK_NEVER;
 }

@@ -1,18 +1,19 @@
 /*
- * A watch of the Kubernetes API: says which objects have changed, by their metadata alone
- * (PartialObjectMetadata), so that they are read again only then. Of all objects of a kind, or of
- * one by its name.
+ * Watches of the Kubernetes API: say which objects have changed, by their metadata alone
+ * (PartialObjectMetadata), so that they are read again only then. Each is of all objects of a kind,
+ * or of one by its name. Few wait for their answer at a time; one that is not answered, or says
+ * nothing for longer than bookmarks take, begins again.
  *
  * KEDA writes lastActiveTime of every active object at every poll. That changes its resourceVersion
  * and not its generation, so what has a generation has changed where that has.
  *
- * Threads: that of the CURLM.
- * Owner:   begins it when it is due, and ends it when its request has ended.
+ * Threads: one, that of the CURLMs.
  */
 #ifndef BACKLOG_KUBERNETES_API_API_WATCH_H
 #define BACKLOG_KUBERNETES_API_API_WATCH_H
 
 #include "base/error.h"
+#include "base/heap.h"
 #include "kubernetes/api/api.h"
 #include "kubernetes/api/api_object.h"
 
@@ -35,25 +36,39 @@ void api_watch_event_done(struct api_watch_event *event);
 
 struct api_watch;
 
-/* Of all watches of a CURLM; all of it is borrowed. */
-struct api_watch_owner {
-    CURLM *multi;
+struct api_watches {
+    /* Of the owner, and borrowed: */
     const struct kubernetes_api *api;
-    /* What arrives at a time, in lines that are not whole yet. */
-    struct api_request_budget *replies;
+    CURLM *multi; /* for watches of a kind: the owner performs it, and calls api_watch_end() */
+    struct api_request_budget *replies; /* what arrives at a time, in lines that are not whole */
     void (*changed)(void *context, const struct api_watch *watch,
                     const struct api_watch_event *event);
     /* Its request was answered, and it sees what changes from now on; or that failed, and it sees
      * nothing until it is live again. `was_live` is as it was before. */
-    void (*live_changed)(void *context, struct api_watch *watch, bool was_live);
+    void (*live_changed)(void *context, const struct api_watch *watch, bool was_live);
+    /* Its request has ended; with the error, where it was not answered, or none could be begun. */
+    void (*ended)(void *context, struct api_watch *watch, const struct error *error);
     void *context;
+
+    /* The rest starts from zero. Watches of one object have a CURLM of their own: libcurl looks at
+     * all requests of one whenever there is something for any of them, and these are many, and
+     * seldom have any, while those of a kind have an event at each poll of KEDA. */
+    CURLM *multi_of_single;
+    struct curl_waitfd *single_fds; /* its sockets, as of the last time it was performed */
+    size_t single_fds_capacity;
+    unsigned single_fds_count;
+    int64_t perform_single_ms; /* when it is, without news from its sockets */
+    struct heap due;
+    struct api_watch *unanswered; /* with a request that was not answered yet, the oldest first */
+    size_t unanswered_count;
+    size_t count, live_count;
 };
 
 struct api_watch {
-    struct api_request request; /* first, so that the owner finds the watch of a request */
-    const struct api_watch_owner *owner;
+    struct api_request request; /* first: a watch is found by it */
+    struct api_watches *all;
     enum api_object_kind kind;
-    void *user;  /* of the owner; whose object it watches, NULL: all of the kind */
+    void *user;  /* of the owner: whose object it is; NULL: all of the kind */
     char *path;  /* of the collection */
     char *query; /* "fieldSelector=metadata.name%3Dname&", or "" for all */
     /* Where the next request begins. NULL: with an event of each object that there is then, by
@@ -69,35 +84,42 @@ struct api_watch {
     int64_t since_ms; /* while it is live: nothing that happened since is missed, but what was read
                          before may have changed unseen */
     int64_t sent_ms;  /* its request */
-    int64_t received_ms; /* something, last, once it is connected */
-    int64_t due_ms;      /* when the next one begins, while there is none */
+    int64_t received_ms;  /* something, last, once it is connected */
+    int64_t due_ms;       /* when the next one begins, while there is none */
+    struct heap_item due; /* that, or when a connected one is silent for too long; in no heap while
+                             one is not answered */
     struct api_backoff backoff;
     int64_t not_before_ms; /* Retry-After of the last reply: the next request is not sent sooner */
     struct error mistake;
-    struct error failure; /* as it was logged */
+    struct error failure;          /* as it was logged */
+    int64_t refused_ms;            /* of the owner: api_health_is_refused_alone() */
+    struct api_watch *next, *prev; /* utlist of `unanswered` */
 };
 
-/* `name` is NULL for all objects of the kind, and `namespace` then, too. Nothing is requested yet.
- */
-void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner,
-                    enum api_object_kind kind, const char *namespace, const char *name);
-void api_watch_done(struct api_watch *watch);
+void api_watches_init(struct api_watches *watches);
+void api_watches_done(struct api_watches *watches); /* all watches were dropped */
+
+/* Of an object, or of all of the kind, if `namespace`, `name` and `user` are NULL. It is due at
+ * once. */
+struct api_watch *api_watches_add(struct api_watches *watches, enum api_object_kind kind,
+                                  const char *namespace, const char *name, void *user);
+void api_watch_drop(struct api_watch *watch); /* NULL is harmless */
 
 /* It may be answered now: what failed before does not delay its next request. */
 void api_watch_retry(struct api_watch *watch);
 
-/* Its request. False with the error: none was begun. */
-bool api_watch_begin(struct api_watch *watch, struct error *error);
-
-/* As if it had timed out: it was not answered within this time, or is silent for this long. To be
- * ended then. (libcurl would look at each watch every second, and with it at all of them.) */
-enum {
-    API_WATCH_ANSWER_MS = 10 * 1000,  /* longer than a connection may take */
-    API_WATCH_SILENT_MS = 130 * 1000, /* bookmarks come each minute: it has died unnoticed */
-};
-void api_watch_give_up(struct api_watch *watch);
-
-/* Its request is over: the owner still has it, and says what it means for others. */
+/* Its request is over, of the owner's CURLM. */
 void api_watch_end(struct api_watch *watch);
+
+/* Performs those of single objects, and takes what has ended. */
+void api_watches_take_replies(struct api_watches *watches);
+
+/* Ends those that were not answered in time; and when the next one is late. */
+void api_watches_end_late(struct api_watches *watches, int64_t now_ms);
+int64_t api_watches_late_ms(const struct api_watches *watches);
+
+/* Begins those that are due, and ends those that are silent. Returns when the next one is due; an
+ * answer is an occasion, too. */
+int64_t api_watches_begin_due(struct api_watches *watches, int64_t now_ms);
 
 #endif

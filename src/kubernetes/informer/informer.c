@@ -85,8 +85,8 @@ static void count_entries(struct informer *informer)
     pthread_mutex_lock(&informer->lock);
     informer->stats.objects = objects;
     informer->stats.failing = failing;
-    informer->stats.watches = reader->watches;
-    informer->stats.live_watches = reader->live_watches;
+    informer->stats.watches = reader->watches.count;
+    informer->stats.live_watches = reader->watches.live_count;
     if (failing == 0)
         informer->stats.failure[0] = '\0';
     pthread_mutex_unlock(&informer->lock);

@@ -25,7 +25,6 @@ enum {
     REQUEST_TIMEOUT_MS = 5000,
     LARGEST_REPLY = 2 << 20,
     MAX_ALIKE = 24,                 /* of the requests in progress: has_room() */
-    MAX_NEW_WATCHES = 16,           /* that have not been answered yet */
     BACKOFF_MS = 6000,              /* the longest where few fail, */
     BACKOFF_MS_EACH = 20,           /* ... where many do, */
     LONGEST_BACKOFF_MS = 60 * 1000, /* ... and at all */
@@ -43,9 +42,9 @@ static bool is_scaled(enum api_object_kind kind)
 static const struct api_watch *live_watch_of(const struct object_reader *reader,
                                              const struct informer_entry *entry)
 {
-    const struct object_watch *watched =
+    const struct api_watch *watch =
         entry->watch == NULL ? reader->of_kind[entry->kind] : entry->watch;
-    return watched == NULL || !watched->watch.is_live ? NULL : &watched->watch;
+    return watch == NULL || !watch->is_live ? NULL : watch;
 }
 
 /* Would a watch say that it has changed since it was read? */
@@ -224,128 +223,32 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
         set_due_by(reader, entry, now_ms + interval_ms(reader, entry));
 }
 
-static void set_answered(struct object_reader *reader, struct object_watch *watched)
-{
-    DL_DELETE(reader->unanswered, watched);
-    reader->unanswered_count--;
-}
-
-static void follow_live(void *context, struct api_watch *watch, bool was_live)
+static void follow_live(void *context, const struct api_watch *watch, bool was_live)
 {
     struct object_reader *reader = context;
-    struct object_watch *watched = (struct object_watch *)watch;
     struct informer_entry *entry;
     struct informer_entry *next;
-    reader->live_watches += (size_t)watch->is_live - (size_t)was_live;
-    if (watch->is_live) {
-        set_answered(reader, watched);
-        heap_set(&reader->due_watches, &watched->due, watch->received_ms + API_WATCH_SILENT_MS);
+    if (watch->is_live)
         answer_api(reader);
-    }
     if (watch->is_live == was_live) /* it went on where it was */
         return;
-    if (watch->is_live)
-        watched->refused_ms = 0;
-    if (watched->user != NULL)
-        reschedule(reader, watched->user);
+    if (watch->user != NULL)
+        reschedule(reader, watch->user);
     else
         HASH_ITER(hh, reader->by_key, entry, next)
             if (entry->kind == watch->kind)
                 reschedule(reader, entry);
 }
 
-static void end_watch(struct object_reader *reader, struct object_watch *watched)
+static void end_watch(void *context, struct api_watch *watch, const struct error *error)
 {
-    _cleanup_(error_done) struct error error = {0};
-    struct api_watch *watch = &watched->watch;
-    const struct api_request *request = &watch->request;
-    int64_t retry_after_ms = request->retry_after_ms;
-    bool is_refused = !watch->is_connected && api_request_is_refused_by_all(request);
-    if (!watch->is_connected && request->status != 200 && request->status != 410)
-        api_request_explain(request, reader->api, &error);
-    if (!watch->is_connected)
-        set_answered(reader, watched);
-    reader->ended(reader->context, &error);
-    reader->perform_single_ms = 0;
-    api_watch_end(watch);
-    heap_set(&reader->due_watches, &watched->due, watch->due_ms);
-    if (is_refused && !is_refused_alone(reader, &watched->refused_ms))
-        fail_api(reader, &error, retry_after_ms);
-}
-
-static int64_t late_ms(const struct object_reader *reader)
-{
-    const struct object_watch *oldest = reader->unanswered;
-    return oldest == NULL ? CLOCK_NEVER : oldest->watch.sent_ms + API_WATCH_ANSWER_MS;
-}
-
-/* One whose answer does not begin must not keep the place of others. Where those were answered
- * since, it is not the API that fails. */
-static void end_late_watches(struct object_reader *reader, int64_t now_ms)
-{
-    while (late_ms(reader) <= now_ms) {
-        struct object_watch *watched = reader->unanswered;
-        if (watched->refused_ms == 0)
-            watched->refused_ms = watched->watch.sent_ms;
-        api_watch_give_up(&watched->watch);
-        end_watch(reader, watched);
-    }
-}
-
-/* And ends those that are silent. Returns when the next one is due; an answer is an occasion, too.
- */
-static int64_t begin_watches(struct object_reader *reader, int64_t now_ms)
-{
-    struct heap_item *due;
-    while (reader->unanswered_count < MAX_NEW_WATCHES &&
-           (due = heap_first(&reader->due_watches)) != NULL) {
-        _cleanup_(error_done) struct error error = {0};
-        struct object_watch *watched = HEAP_OWNER(due, struct object_watch, due);
-        int64_t silent_ms = watched->watch.received_ms + API_WATCH_SILENT_MS;
-        if (heap_key(due) > now_ms)
-            return heap_key(due);
-        if (watched->watch.request.curl != NULL && silent_ms > now_ms)
-            heap_set(&reader->due_watches, due, silent_ms);
-        else if (watched->watch.request.curl != NULL) {
-            api_watch_give_up(&watched->watch);
-            end_watch(reader, watched);
-        } else if (api_watch_begin(&watched->watch, &error)) {
-            reader->perform_single_ms = 0;
-            heap_remove(due);
-            DL_APPEND(reader->unanswered, watched);
-            reader->unanswered_count++;
-        } else {
-            heap_set(&reader->due_watches, due, watched->watch.due_ms);
-            fail_api(reader, &error, 0);
-        }
-    }
-    return CLOCK_NEVER;
-}
-
-static struct object_watch *add_watch(struct object_reader *reader, enum api_object_kind kind,
-                                      const char *namespace, const char *name)
-{
-    struct object_watch *watched = memory_new(sizeof(*watched));
-    const struct api_watch_owner *owner =
-        name == NULL ? &reader->owner_of_kind : &reader->owner_of_single;
-    api_watch_init(&watched->watch, owner, kind, namespace, name);
-    heap_set(&reader->due_watches, &watched->due, watched->watch.due_ms);
-    reader->watches++;
-    return watched;
-}
-
-static void drop_watch(struct object_reader *reader, struct object_watch *watched)
-{
-    if (watched == NULL)
-        return;
-    if (watched->watch.request.curl != NULL && !watched->watch.is_connected)
-        set_answered(reader, watched);
-    heap_remove(&watched->due);
-    reader->perform_single_ms = 0;
-    reader->live_watches -= watched->watch.is_live;
-    reader->watches--;
-    api_watch_done(&watched->watch);
-    free(watched);
+    struct object_reader *reader = context;
+    reader->ended(reader->context, error);
+    if (watch->is_connected)
+        watch->refused_ms = 0;
+    else if (api_request_is_refused_by_all(&watch->request) &&
+             !is_refused_alone(reader, &watch->refused_ms))
+        fail_api(reader, error, watch->request.retry_after_ms);
 }
 
 /* ---- the end of a request for an object ---- */
@@ -396,10 +299,8 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
         _cleanup_(memory_free) char *label =
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
-        if (entry->watch != NULL && entry->watch->watch.request.curl == NULL) { /* watched, too? */
-            api_watch_retry(&entry->watch->watch);
-            heap_set(&reader->due_watches, &entry->watch->due, entry->watch->watch.due_ms);
-        }
+        if (entry->watch != NULL) /* perhaps it can be watched now, too */
+            api_watch_retry(entry->watch);
     }
     reader->bytes -= entry->object == NULL ? 0 : entry->object->bytes;
     reader->bytes += object == NULL ? 0 : object->bytes;
@@ -467,36 +368,10 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
 
 void object_reader_wait(struct object_reader *reader, int64_t until_ms)
 {
-    until_ms = clock_earlier(until_ms, reader->perform_single_ms);
-    curl_multi_poll(reader->multi, reader->single_fds, reader->single_fds_count,
+    const struct api_watches *watches = &reader->watches;
+    until_ms = clock_earlier(until_ms, watches->perform_single_ms);
+    curl_multi_poll(reader->multi, watches->single_fds, watches->single_fds_count,
                     clock_left_ms(until_ms, IDLE_MS), NULL);
-}
-
-static void perform_single(struct object_reader *reader)
-{
-    int running;
-    long next_ms = -1;
-    unsigned count = 0;
-    bool is_ready = clock_now_ms() >= reader->perform_single_ms;
-    for (unsigned i = 0; i < reader->single_fds_count; i++)
-        is_ready |= reader->single_fds[i].revents != 0;
-    if (!is_ready)
-        return;
-    curl_multi_perform(reader->multi_of_single, &running);
-    curl_multi_timeout(reader->multi_of_single, &next_ms);
-    reader->perform_single_ms = next_ms < 0 ? CLOCK_NEVER : clock_now_ms() + next_ms;
-    curl_multi_waitfds(reader->multi_of_single, NULL, 0, &count);
-    reader->single_fds = memory_grow(reader->single_fds, &reader->single_fds_capacity, count + 1,
-                                     sizeof(*reader->single_fds));
-    curl_multi_waitfds(reader->multi_of_single, reader->single_fds, count + 1,
-                       &reader->single_fds_count);
-}
-
-/* NULL: there is none. */
-static struct api_request *next_ended(const struct object_reader *reader)
-{
-    struct api_request *request = api_request_take_ended(reader->multi);
-    return request != NULL ? request : api_request_take_ended(reader->multi_of_single);
 }
 
 void object_reader_take_replies(struct object_reader *reader)
@@ -504,16 +379,16 @@ void object_reader_take_replies(struct object_reader *reader)
     struct api_request *request;
     int running;
     curl_multi_perform(reader->multi, &running);
-    perform_single(reader);
-    while ((request = next_ended(reader)) != NULL) {
+    while ((request = api_request_take_ended(reader->multi)) != NULL) {
         size_t place = 0;
         while (place < reader->requests && &reader->sent[place]->request != request)
             place++;
         if (place < reader->requests)
             end_entry(reader, reader->sent[place]);
         else
-            end_watch(reader, (struct object_watch *)request);
+            api_watch_end((struct api_watch *)request);
     }
+    api_watches_take_replies(&reader->watches);
 }
 
 /* ---- its beginning ---- */
@@ -576,11 +451,11 @@ int64_t object_reader_begin_due(struct object_reader *reader)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = now_ms + IDLE_MS;
-    end_late_watches(reader, now_ms);
+    api_watches_end_late(&reader->watches, now_ms);
     bool is_failing = api_health_is_failing(&reader->health);
     bool is_idle = reader->by_key != NULL && reader->requests == 0;
     if (is_failing && now_ms < reader->health.resume_ms)
-        return clock_earlier(reader->health.resume_ms, late_ms(reader));
+        return clock_earlier(reader->health.resume_ms, api_watches_late_ms(&reader->watches));
     int64_t quiet_ms = MAX(reader->health.answered_ms, reader->probed_ms) + QUIET_MS;
     if (is_idle && (is_failing || now_ms >= quiet_ms)) {
         reader->probed_ms = now_ms;
@@ -589,10 +464,10 @@ int64_t object_reader_begin_due(struct object_reader *reader)
         next_ms = clock_earlier(next_ms, quiet_ms);
     next_ms = clock_earlier(next_ms, begin_entries(reader, now_ms));
     if (!api_health_is_failing(&reader->health) || reader->by_key == NULL)
-        next_ms = clock_earlier(next_ms, begin_watches(reader, now_ms));
+        next_ms = clock_earlier(next_ms, api_watches_begin_due(&reader->watches, now_ms));
     if (api_health_is_failing(&reader->health) && now_ms < reader->health.resume_ms)
         next_ms = clock_earlier(next_ms, reader->health.resume_ms); /* none could be begun */
-    return clock_earlier(next_ms, late_ms(reader));
+    return clock_earlier(next_ms, api_watches_late_ms(&reader->watches));
 }
 
 /* ---- what is followed ---- */
@@ -615,18 +490,16 @@ struct informer_entry *object_reader_entry(struct object_reader *reader, enum ap
         return entry;
     if (api_object_is_of_keda(kind)) {
         if (reader->of_kind[kind] == NULL)
-            reader->of_kind[kind] = add_watch(reader, kind, NULL, NULL);
-    } else if (reader->watches < OBJECT_READER_MAX_WATCHES) {
-        entry->watch = add_watch(reader, kind, namespace, name);
-        entry->watch->user = entry;
-    }
+            reader->of_kind[kind] = api_watches_add(&reader->watches, kind, NULL, NULL, NULL);
+    } else if (reader->watches.count < OBJECT_READER_MAX_WATCHES)
+        entry->watch = api_watches_add(&reader->watches, kind, namespace, name, entry);
     return entry;
 }
 
 void object_reader_drop(struct object_reader *reader, struct informer_entry *entry)
 {
     end_request(reader, entry);
-    drop_watch(reader, entry->watch);
+    api_watch_drop(entry->watch);
     if (entry->sent_ms == 0)
         DL_DELETE(reader->unread, entry);
     heap_remove(&entry->due);
@@ -648,33 +521,29 @@ void object_reader_init(struct object_reader *reader)
 {
     reader->replies.max = OBJECT_READER_MAX_REPLIES;
     reader->multi = curl_multi_init();
-    reader->multi_of_single = curl_multi_init();
     curl_multi_setopt(reader->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(reader->multi_of_single, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    reader->owner_of_kind = (struct api_watch_owner){
-        .multi = reader->multi,
+    reader->watches = (struct api_watches){
         .api = reader->api,
+        .multi = reader->multi,
         .replies = &reader->replies,
         .changed = take_event,
         .live_changed = follow_live,
+        .ended = end_watch,
         .context = reader,
     };
-    reader->owner_of_single = reader->owner_of_kind;
-    reader->owner_of_single.multi = reader->multi_of_single;
+    api_watches_init(&reader->watches);
 }
 
 void object_reader_end(struct object_reader *reader)
 {
     for (size_t kind = 0; kind < OBJECT_KINDS; kind++)
-        drop_watch(reader, reader->of_kind[kind]);
+        api_watch_drop(reader->of_kind[kind]);
 }
 
 void object_reader_done(struct object_reader *reader)
 {
     curl_multi_cleanup(reader->multi);
-    curl_multi_cleanup(reader->multi_of_single);
-    free(reader->single_fds);
+    api_watches_done(&reader->watches);
     free(reader->due.entries);
-    free(reader->due_watches.entries);
     api_health_done(&reader->health);
 }

@@ -37,7 +37,7 @@ struct informer_entry {
     char *namespace, *name; /* `namespace` is NULL for what has none */
     char *key, *path;
     struct informer_link *links; /* of its users (informer.h) */
-    struct object_watch *watch;  /* of its own; NULL: that of its kind, or none */
+    struct api_watch *watch;     /* of its own; NULL: that of its kind, or none */
 
     struct api_object *object; /* NULL: there was none, or it is not read */
     bool is_read;              /* once */
@@ -61,16 +61,6 @@ struct informer_entry {
     struct informer_entry *next_changed, *prev_changed;
 };
 
-/* A watch of all objects of a kind, or of one. */
-struct object_watch {
-    struct api_watch watch;      /* first: a watch's request is found by it */
-    struct informer_entry *user; /* whose object it is; NULL: all of the kind */
-    struct heap_item due; /* its next request, or when a connected one is silent for too long: in no
-                             heap while one is not answered */
-    int64_t refused_ms;   /* api_health_is_refused_alone() */
-    struct object_watch *next, *prev; /* utlist of `unanswered` */
-};
-
 struct object_reader {
     const struct kubernetes_api *api; /* borrowed */
     CURLM *multi; /* of objects and watches of a kind; these have an event at each poll of KEDA */
@@ -90,20 +80,8 @@ struct object_reader {
     size_t failing;
     size_t bytes; /* of all objects */
 
-    /* Watches of one object have a CURLM of their own: libcurl looks at all requests of one
-     * whenever there is something for any of them, and these are many, and seldom have any. */
-    CURLM *multi_of_single;
-    struct curl_waitfd *single_fds; /* its sockets, as of the last time it was performed */
-    size_t single_fds_capacity;
-    unsigned single_fds_count;
-    int64_t perform_single_ms; /* when it is, without news from its sockets */
-    struct api_watch_owner owner_of_kind, owner_of_single;
-    struct object_watch *of_kind[OBJECT_KINDS];
-    struct heap due_watches;
-    struct object_watch
-        *unanswered; /* with a request that has not been answered, the oldest first */
-    size_t unanswered_count;
-    size_t watches, live_watches;
+    struct api_watches watches;
+    struct api_watch *of_kind[OBJECT_KINDS];
 
     struct api_health health;
     int64_t probed_ms; /* an object was read last, to see whether the API answers */
