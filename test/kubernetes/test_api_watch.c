@@ -163,7 +163,7 @@ static void reply(struct unsent *unsent, long status, int64_t retry_after_ms)
     send_request(unsent);
     unsent->watch->request.status = status;
     unsent->watch->request.retry_after_ms = retry_after_ms;
-    api_watch_end(unsent->watch);
+    unsent->watch->request.ended(&unsent->watch->request);
 }
 
 /* The version of the list may be newer than what is read meanwhile. */
@@ -180,7 +180,7 @@ static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **st
         ;
     unsent.watch->request.status = 200;
     text_add_bytes(&unsent.watch->request.body, list, strlen(list));
-    api_watch_end(unsent.watch);
+    unsent.watch->request.ended(&unsent.watch->request);
     assert_string_equal(unsent.watch->version, "9");
     assert_true(unsent.watch->since_ms > read_ms);
     unsent_end(&unsent);

@@ -159,10 +159,11 @@ bool api_request_begin(struct api_request *request, CURLM *multi, const struct k
     return true;
 }
 
-struct api_request *api_request_take_ended(CURLM *multi)
+void api_requests_perform(CURLM *multi)
 {
     const CURLMsg *message;
     int left;
+    curl_multi_perform(multi, &left);
     while ((message = curl_multi_info_read(multi, &left)) != NULL) {
         struct api_request *request = NULL;
         curl_off_t seconds = 0;
@@ -179,9 +180,9 @@ struct api_request *api_request_take_ended(CURLM *multi)
         if (seconds > LONGEST_RETRY_AFTER_S)
             seconds = LONGEST_RETRY_AFTER_S;
         request->retry_after_ms = seconds > 0 ? seconds * 1000 : 0;
-        return request;
+        if (request->ended != NULL)
+            request->ended(request);
     }
-    return NULL;
 }
 
 char *api_request_status_message(const char *text, size_t length)

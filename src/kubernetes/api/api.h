@@ -51,6 +51,9 @@ struct api_request {
     struct api_request_budget *budget; /* NULL: none; set once it is begun, and borrowed */
     bool is_too_large;                 /* it was ended: the reply is larger; */
     bool is_over_budget;               /* ... those of others have the memory for it */
+    /* It is over; may end this one and others. NULL: whoever waits for it sees that; set once it is
+     * begun. */
+    void (*ended)(struct api_request *request);
     bool is_over;
     /* Once it is over: */
     CURLcode code;
@@ -73,9 +76,8 @@ bool api_request_begin(struct api_request *request, CURLM *multi, const struct k
 /* The same of a handle that the caller has made: `request->curl`, of whatever server. */
 void api_request_add(struct api_request *request, CURLM *multi, size_t max_bytes);
 
-/* One of the multi that has ended by now; NULL: none. Its `code`, `status` and `retry_after_ms` are
- * set. */
-struct api_request *api_request_take_ended(CURLM *multi);
+/* Performs all requests of the multi, and tells of those that are over by now. */
+void api_requests_perform(CURLM *multi);
 
 /* Why it has no 200, without a value of it. */
 void api_request_explain(const struct api_request *request, const struct kubernetes_api *api,

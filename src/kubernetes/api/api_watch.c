@@ -289,27 +289,6 @@ static void fail(struct api_watch *watch, const struct error *error)
     set_live(watch, false);
 }
 
-static void begin(struct api_watch *watch)
-{
-    _cleanup_(error_done) struct error error = {0};
-    struct api_watches *all = watch->all;
-    watch->is_list = watch->version == NULL && is_of_kind(watch) && watch->since_ms == 0;
-    watch->is_connected = false;
-    watch->has_expired = false;
-    watch->sent_ms = clock_now_ms();
-    error_done(&watch->mistake);
-    if (watch->is_list ? begin_list(watch, &error) : begin_watch(watch, &error)) {
-        all->perform_single_ms = 0;
-        heap_remove(&watch->due);
-        DL_APPEND(all->unanswered, watch);
-        all->unanswered_count++;
-    } else {
-        fail(watch, &error);
-        set_due(watch, watch->due_ms);
-        all->ended(all->context, watch, &error);
-    }
-}
-
 static bool read_list(struct api_watch *watch, struct error *error)
 {
     const struct text *body = &watch->request.body;
@@ -323,8 +302,9 @@ static bool read_list(struct api_watch *watch, struct error *error)
     return version != NULL;
 }
 
-void api_watch_end(struct api_watch *watch)
+static void end(struct api_request *ended)
 {
+    struct api_watch *watch = (struct api_watch *)ended;
     _cleanup_(error_done) struct error error = {0};
     struct api_watches *all = watch->all;
     const struct api_request *request = &watch->request;
@@ -358,12 +338,34 @@ void api_watch_end(struct api_watch *watch)
     drop_line(watch);
 }
 
+static void begin(struct api_watch *watch)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct api_watches *all = watch->all;
+    watch->is_list = watch->version == NULL && is_of_kind(watch) && watch->since_ms == 0;
+    watch->is_connected = false;
+    watch->has_expired = false;
+    watch->sent_ms = clock_now_ms();
+    error_done(&watch->mistake);
+    if (watch->is_list ? begin_list(watch, &error) : begin_watch(watch, &error)) {
+        watch->request.ended = end;
+        all->perform_single_ms = 0;
+        heap_remove(&watch->due);
+        DL_APPEND(all->unanswered, watch);
+        all->unanswered_count++;
+    } else {
+        fail(watch, &error);
+        set_due(watch, watch->due_ms);
+        all->ended(all->context, watch, &error);
+    }
+}
+
 static void give_up(struct api_watch *watch)
 {
     watch->request.is_over = true;
     watch->request.code = CURLE_OPERATION_TIMEDOUT;
     watch->request.status = 0;
-    api_watch_end(watch);
+    end(&watch->request);
 }
 
 /* ---- all of them ---- */
@@ -420,11 +422,9 @@ void api_watches_done(struct api_watches *watches)
     free(watches->due.entries);
 }
 
-void api_watches_take_replies(struct api_watches *watches)
+void api_watches_perform(struct api_watches *watches)
 {
-    struct api_request *request;
     CURLM *multi = watches->multi_of_single;
-    int running;
     long next_ms = -1;
     unsigned count = 0;
     bool is_ready = clock_now_ms() >= watches->perform_single_ms;
@@ -432,15 +432,13 @@ void api_watches_take_replies(struct api_watches *watches)
         is_ready |= watches->single_fds[i].revents != 0;
     if (!is_ready)
         return;
-    curl_multi_perform(multi, &running);
+    api_requests_perform(multi);
     curl_multi_timeout(multi, &next_ms);
     watches->perform_single_ms = next_ms < 0 ? CLOCK_NEVER : clock_now_ms() + next_ms;
     curl_multi_waitfds(multi, NULL, 0, &count);
     watches->single_fds = memory_grow(watches->single_fds, &watches->single_fds_capacity, count + 1,
                                       sizeof(*watches->single_fds));
     curl_multi_waitfds(multi, watches->single_fds, count + 1, &watches->single_fds_count);
-    while ((request = api_request_take_ended(multi)) != NULL)
-        api_watch_end((struct api_watch *)request);
 }
 
 int64_t api_watches_late_ms(const struct api_watches *watches)

@@ -39,7 +39,7 @@ struct api_watch;
 struct api_watches {
     /* Of the owner, and borrowed: */
     const struct kubernetes_api *api;
-    CURLM *multi; /* for watches of a kind: the owner performs it, and calls api_watch_end() */
+    CURLM *multi;                       /* for watches of a kind: the owner performs it */
     struct api_request_budget *replies; /* what arrives at a time, in lines that are not whole */
     void (*changed)(void *context, const struct api_watch *watch,
                     const struct api_watch_event *event);
@@ -65,7 +65,7 @@ struct api_watches {
 };
 
 struct api_watch {
-    struct api_request request; /* first: a watch is found by it */
+    struct api_request request; /* first: the watch is found by it */
     struct api_watches *all;
     enum api_object_kind kind;
     void *user;  /* of the owner: whose object it is; NULL: all of the kind */
@@ -108,11 +108,8 @@ void api_watch_drop(struct api_watch *watch); /* NULL is harmless */
 /* It may be answered now: what failed before does not delay its next request. */
 void api_watch_retry(struct api_watch *watch);
 
-/* Its request is over, of the owner's CURLM. */
-void api_watch_end(struct api_watch *watch);
-
-/* Performs those of single objects, and takes what has ended. */
-void api_watches_take_replies(struct api_watches *watches);
+/* Performs those of single objects. */
+void api_watches_perform(struct api_watches *watches);
 
 /* Ends those that were not answered in time; and when the next one is late. */
 void api_watches_end_late(struct api_watches *watches, int64_t now_ms);

@@ -255,14 +255,11 @@ static void end_watch(void *context, struct api_watch *watch, const struct error
 
 static void end_request(struct object_reader *reader, struct informer_entry *entry)
 {
-    size_t place = 0;
     if (entry->request.curl == NULL)
         return;
     api_request_end(&entry->request, reader->multi);
+    reader->requests--;
     reader->first_requests -= entry->is_first;
-    while (reader->sent[place] != entry)
-        place++;
-    reader->sent[place] = reader->sent[--reader->requests];
 }
 
 static void set_failure(struct object_reader *reader, struct informer_entry *entry,
@@ -343,13 +340,15 @@ static struct api_object *read_reply(const struct object_reader *reader,
     return NULL;
 }
 
-static void end_entry(struct object_reader *reader, struct informer_entry *entry)
+static void end_entry(struct api_request *request)
 {
+    struct informer_entry *entry = (struct informer_entry *)request;
+    struct object_reader *reader = entry->reader;
     _cleanup_(error_done) struct error error = {0};
     struct api_object *object = read_reply(reader, entry, &error);
-    bool is_refused = error_is_set(&error) && api_request_is_refused_by_all(&entry->request);
-    int64_t retry_after_ms = entry->request.retry_after_ms;
-    entry->is_forbidden = entry->request.status == 403;
+    bool is_refused = error_is_set(&error) && api_request_is_refused_by_all(request);
+    int64_t retry_after_ms = request->retry_after_ms;
+    entry->is_forbidden = request->status == 403;
     end_request(reader, entry);
     reader->ended(reader->context, &error);
     if (is_refused && !is_refused_alone(reader, &entry->refused_ms)) {
@@ -376,19 +375,8 @@ void object_reader_wait(struct object_reader *reader, int64_t until_ms)
 
 void object_reader_take_replies(struct object_reader *reader)
 {
-    struct api_request *request;
-    int running;
-    curl_multi_perform(reader->multi, &running);
-    while ((request = api_request_take_ended(reader->multi)) != NULL) {
-        size_t place = 0;
-        while (place < reader->requests && &reader->sent[place]->request != request)
-            place++;
-        if (place < reader->requests)
-            end_entry(reader, reader->sent[place]);
-        else
-            api_watch_end((struct api_watch *)request);
-    }
-    api_watches_take_replies(&reader->watches);
+    api_requests_perform(reader->multi);
+    api_watches_perform(&reader->watches);
 }
 
 /* ---- its beginning ---- */
@@ -408,8 +396,9 @@ static void begin(struct object_reader *reader, struct informer_entry *entry)
         heap_set(&reader->due, &entry->due, reader->health.resume_ms);
         return;
     }
+    entry->request.ended = end_entry;
     entry->request.budget = &reader->replies;
-    reader->sent[reader->requests++] = entry;
+    reader->requests++;
     reader->first_requests += entry->is_first;
 }
 
@@ -479,6 +468,7 @@ struct informer_entry *object_reader_entry(struct object_reader *reader, enum ap
     if (entry != NULL)
         return entry;
     entry = memory_new(sizeof(*entry));
+    entry->reader = reader;
     entry->kind = kind;
     entry->namespace = text_copy(namespace);
     entry->name = text_copy(name);

@@ -31,8 +31,12 @@ enum {
     OBJECT_READER_MIN_INTERVAL_MS = 1000, /* an object is read no more often */
 };
 
+struct object_reader;
+
 /* An object, as long as it has links. */
 struct informer_entry {
+    struct api_request request; /* in progress, or none; first: the object is found by it */
+    struct object_reader *reader;
     enum api_object_kind kind;
     char *namespace, *name; /* `namespace` is NULL for what has none */
     char *key, *path;
@@ -45,10 +49,9 @@ struct informer_entry {
     struct error failure; /* of the last request; set while it fails */
     bool is_forbidden;    /* ... as there is no right to read it */
 
-    struct api_request request; /* in progress, or none */
-    int64_t sent_ms;            /* the last one; 0: none was, and it is in `unread` */
-    bool is_first;              /* the one in progress: there was none before */
-    struct heap_item due;       /* the next one: in no heap while one is in progress, or none was */
+    int64_t sent_ms;      /* the last one; 0: none was, and it is in `unread` */
+    bool is_first;        /* the one in progress: there was none before */
+    struct heap_item due; /* the next one: in no heap while one is in progress, or none was */
     struct api_backoff backoff;
     int64_t refused_ms; /* api_health_is_refused_alone() */
     char *seen; /* the last revision that a watch has named during a request, or since one failed;
@@ -73,10 +76,9 @@ struct object_reader {
     struct informer_entry *by_key;
     struct informer_entry *unread; /* never requested; the newest first */
     bool is_turn_of_oldest;
-    struct heap due;                                         /* the others */
-    struct informer_entry *sent[OBJECT_READER_MAX_REQUESTS]; /* those with a request */
-    size_t requests, first_requests;
-    struct informer_entry *changed; /* utlist: whose users have not been notified */
+    struct heap due;                 /* the others */
+    size_t requests, first_requests; /* in progress */
+    struct informer_entry *changed;  /* utlist: whose users have not been notified */
     size_t failing;
     size_t bytes; /* of all objects */
 

@@ -57,7 +57,8 @@ struct viewed {
 /* A request of a pod's /metrics, under way while other objects are read: pods that drop it would
  * hold all of them up. */
 struct pod_scrape {
-    struct api_request request;
+    struct api_request request; /* first: the scrape is found by it */
+    struct worker_monitor *monitor;
     struct viewed *object;
     char *uid;
     struct pod_scrape *next, *prev;
@@ -107,13 +108,14 @@ static void scrape_free(struct worker_monitor *monitor, struct pod_scrape *scrap
 }
 
 /* A pod that does not respond has no number. */
-static void end_scrape(struct worker_monitor *monitor, struct pod_scrape *scrape)
+static void end_scrape(struct api_request *request)
 {
+    struct pod_scrape *scrape = (struct pod_scrape *)request;
     struct viewed *object = scrape->object;
-    bool is_ok = scrape->request.status == OK;
-    set_done(monitor, object, scrape->uid, is_ok ? worker_done_parse(scrape->request.body) : NAN);
+    bool is_ok = request->status == OK;
+    set_done(scrape->monitor, object, scrape->uid, is_ok ? worker_done_parse(request->body) : NAN);
     object->has_response |= is_ok;
-    scrape_free(monitor, scrape);
+    scrape_free(scrape->monitor, scrape);
     if (object->scrapes == 0 && !object->has_response)
         object->scrape_from_ms = clock_now_ms() + SILENT_MS;
 }
@@ -123,9 +125,11 @@ static void begin_scrape(struct worker_monitor *monitor, struct viewed *object,
 {
     struct pod_scrape *scrape = memory_new(sizeof(*scrape));
     CURL *curl = curl_easy_init();
+    scrape->monitor = monitor;
     scrape->object = object;
     scrape->uid = text_copy(worker->uid);
     scrape->request.curl = curl;
+    scrape->request.ended = end_scrape;
     curl_easy_setopt(curl, CURLOPT_URL, worker->metrics_url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -168,23 +172,11 @@ static void keep_done(struct worker_list *list, const struct worker_list *before
 
 /* ---- requests ---- */
 
-static void perform(struct worker_monitor *monitor)
-{
-    struct pod_scrape *scrape, *next_scrape;
-    int running;
-    curl_multi_perform(monitor->multi, &running);
-    while (api_request_take_ended(monitor->multi) != NULL)
-        continue;
-    DL_FOREACH_SAFE(monitor->scrapes, scrape, next_scrape)
-        if (scrape->request.is_over)
-            end_scrape(monitor, scrape);
-}
-
 /* Until the request is over, by its own deadline at the latest, or the monitor is to end. */
 static void finish(struct worker_monitor *monitor, const struct api_request *request)
 {
     while (!request->is_over && !is_stopping(monitor)) {
-        perform(monitor);
+        api_requests_perform(monitor->multi);
         if (!request->is_over)
             curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }
@@ -442,7 +434,7 @@ static void *monitor_thread(void *argument)
         next_ms = MAX(next_ms, monitor->may_request_ms);
         if (next_ms > now_ms) {
             curl_multi_poll(monitor->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
-            perform(monitor);
+            api_requests_perform(monitor->multi);
             continue;
         }
         monitor->may_request_ms = now_ms;
