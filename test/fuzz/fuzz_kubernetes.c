@@ -29,17 +29,14 @@ struct replies {
     bool is_requested[OBJECT_KINDS];
 };
 
-static struct resolve_found find(void *context, enum api_object_kind kind, const char *namespace,
+static struct informer_view find(void *context, enum api_object_kind kind, const char *namespace,
                                  const char *name)
 {
     struct replies *replies = context;
     require(kubernetes_name_is_valid(name));
     require((namespace == NULL) == (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION));
     replies->is_requested[kind] = true;
-    struct resolve_found found = {.state = RESOLVE_ABSENT, .object = replies->objects[kind]};
-    if (found.object != NULL)
-        found.state = RESOLVE_FOUND;
-    return found;
+    return (struct informer_view){.is_read = true, .object = replies->objects[kind]};
 }
 
 static void read_event(const char *text, size_t length)

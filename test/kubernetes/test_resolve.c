@@ -35,9 +35,10 @@ struct known {
 struct cluster {
     const struct known *known;
     struct api_object *objects[8];
+    struct error failure;
 };
 
-static struct resolve_found find(void *context, enum api_object_kind kind, const char *namespace,
+static struct informer_view find(void *context, enum api_object_kind kind, const char *namespace,
                                  const char *name)
 {
     struct cluster *cluster = context;
@@ -48,16 +49,18 @@ static struct resolve_found find(void *context, enum api_object_kind kind, const
         if (!text_equal(cluster->known[i].label, label))
             continue;
         if (json == NULL)
-            return (struct resolve_found){.state = RESOLVE_UNKNOWN};
-        if (text_equal(json, "!"))
-            return (struct resolve_found){.state = RESOLVE_FAILED, .failure = "403 forbidden"};
+            return (struct informer_view){0};
+        if (text_equal(json, "!")) {
+            error_unavailable(&cluster->failure, "403 forbidden");
+            return (struct informer_view){.failure = &cluster->failure};
+        }
         api_object_free(cluster->objects[i]);
         cluster->objects[i] = api_object_parse(kind, namespace, name, json, strlen(json), &error);
         if (cluster->objects[i] == NULL)
             fail_msg("%s: %s", label, error_text(&error));
-        return (struct resolve_found){.state = RESOLVE_FOUND, .object = cluster->objects[i]};
+        return (struct informer_view){.is_read = true, .object = cluster->objects[i]};
     }
-    return (struct resolve_found){.state = RESOLVE_ABSENT};
+    return (struct informer_view){.is_read = true};
 }
 
 static const struct option_entry usual[] = {{"host", "h"}, {"queue", "q"}};
@@ -66,7 +69,7 @@ static struct credentials *resolve_entries(const struct known *known,
                                            const struct option_entry *entries, size_t count,
                                            bool *ret_is_mismatch)
 {
-    struct cluster cluster = {known, {0}};
+    struct cluster cluster = {.known = known};
     struct option_entry sorted[8];
     for (size_t i = 0; i < count; i++)
         sorted[i] = entries[i];
@@ -76,6 +79,7 @@ static struct credentials *resolve_entries(const struct known *known,
     *ret_is_mismatch = resolved.is_mismatch;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
         api_object_free(cluster.objects[i]);
+    error_done(&cluster.failure);
     return resolved.credentials;
 }
 
@@ -261,13 +265,14 @@ static void the_metadata_may_name_the_authentication(void **state)
 static void assert_hpa(const struct known *known, const struct option *keys, bool reads_hpa,
                        struct hpa_facts expected)
 {
-    struct cluster cluster = {known, {0}};
+    struct cluster cluster = {.known = known};
     const struct resolve_call call = {"shop", "orders", usual,    ARRAY_LENGTH(usual),
                                       keys,   "keda",   reads_hpa};
     struct resolved resolved = resolve_trigger(&call, find, &cluster);
     _cleanup_(credentials_cleanup) struct credentials *credentials = resolved.credentials;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
         api_object_free(cluster.objects[i]);
+    error_done(&cluster.failure);
     assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
     assert_int_equal(resolved.hpa.down_window_ms, expected.down_window_ms);
     assert_int_equal(resolved.hpa.replicas, expected.replicas);

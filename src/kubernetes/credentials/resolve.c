@@ -93,13 +93,15 @@ static const struct api_object *look_up(struct resolution *resolution, enum api_
                       name, api_object_kind_name(kind));
         return NULL;
     }
-    struct resolve_found found = resolution->find(resolution->context, kind, namespace, name);
+    struct informer_view known = resolution->find(resolution->context, kind, namespace, name);
+    if (known.is_read)
+        return known.object;
     _cleanup_(memory_free) char *label = api_object_label(kind, namespace, name);
-    if (found.state == RESOLVE_UNKNOWN)
+    if (known.failure == NULL)
         resolution->is_waiting = true;
-    if (found.state == RESOLVE_FAILED)
-        error_unavailable(error, "%s cannot be read: %s", label, found.failure);
-    return found.state == RESOLVE_FOUND ? found.object : NULL;
+    else
+        error_unavailable(error, "%s cannot be read: %s", label, error_text(known.failure));
+    return NULL;
 }
 
 static bool find_match(const struct api_object *object, const struct resolve_call *call,
@@ -134,12 +136,12 @@ static void read_hpa(struct resolution *resolution, const struct api_object *sca
     if (!resolution->call->reads_hpa || scaled->has_formula ||
         !kubernetes_name_is_valid(scaled->hpa))
         return;
-    struct resolve_found found =
+    struct informer_view known =
         resolution->find(resolution->context, OBJECT_HPA, namespace, scaled->hpa);
-    if (found.state != RESOLVE_FOUND)
+    if (known.object == NULL)
         return;
-    resolution->hpa.replicas = found.object->replicas;
-    resolution->hpa.replicas_at_ms = found.read_ms;
+    resolution->hpa.replicas = known.object->replicas;
+    resolution->hpa.replicas_at_ms = known.read_ms;
 }
 
 /* Both kinds are looked at: a call does not say of which it is. */

@@ -12,6 +12,7 @@
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
 #include "kubernetes/api/api_object.h"
+#include "kubernetes/informer/informer.h"
 
 #include <stdbool.h>
 
@@ -27,17 +28,9 @@ struct resolve_call {
     bool reads_hpa;                /* the replicas of its HPA are needed */
 };
 
-/* What is known of one object. */
-struct resolve_found {
-    enum { RESOLVE_UNKNOWN, RESOLVE_ABSENT, RESOLVE_FOUND, RESOLVE_FAILED } state;
-    /* Of RESOLVE_FOUND; borrowed until the next resolve_trigger(). */
-    const struct api_object *object;
-    const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
-    int64_t read_ms;     /* of RESOLVE_FOUND: when it was requested */
-};
-
-/* `namespace` is NULL for what has none. */
-typedef struct resolve_found resolve_find(void *context, enum api_object_kind kind,
+/* What is known of an object; borrowed until the next resolve_trigger(). `namespace` is NULL for
+ * what has none. */
+typedef struct informer_view resolve_find(void *context, enum api_object_kind kind,
                                           const char *namespace, const char *name);
 
 struct resolved {

@@ -33,6 +33,7 @@ struct used_object {
 /* What one trigger needs: its credentials, and what they follow from. The informer's thread's, from
  * its message on. */
 struct need {
+    struct trigger_credentials *all;
     char *key;
     size_t key_length;
     char *namespace, *name;
@@ -185,32 +186,16 @@ static void deliver_need(struct trigger_credentials *all, struct need *need,
     count(all, need, false);
 }
 
-/* One look-up of a resolution. */
-struct lookup {
-    struct trigger_credentials *all;
-    struct need *need;
-};
-
-static struct resolve_found find_object(void *context, enum api_object_kind kind,
+static struct informer_view find_object(void *context, enum api_object_kind kind,
                                         const char *namespace, const char *name)
 {
-    const struct lookup *lookup = context;
-    struct informer *informer = lookup->all->settings.informer;
+    struct need *need = context;
+    struct informer *informer = need->all->settings.informer;
     struct used_object *used = memory_new(sizeof(*used));
-    used->link.user = lookup->need;
+    used->link.user = need;
     informer_link(informer, &used->link, kind, namespace, name);
-    LL_PREPEND(lookup->need->used, used);
-    struct informer_view known = informer_view(informer, &used->link);
-    struct resolve_found found = {.state = RESOLVE_UNKNOWN};
-    if (known.is_read) {
-        found.state = known.object == NULL ? RESOLVE_ABSENT : RESOLVE_FOUND;
-        found.object = known.object;
-        found.read_ms = known.read_ms;
-    } else if (known.failure != NULL) {
-        found.state = RESOLVE_FAILED;
-        found.failure = error_text(known.failure);
-    }
-    return found;
+    LL_PREPEND(need->used, used);
+    return informer_view(informer, &used->link);
 }
 
 /* Whether a refusal must wait for newer objects, which are then read now: for those that are older
@@ -287,10 +272,9 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
         .cluster_namespace = all->settings.cluster_namespace,
         .reads_hpa = all->settings.reads_hpas,
     };
-    struct lookup lookup = {all, need};
     int64_t now_ms = clock_now_ms();
     struct used_object *former = TAKE(need->used);
-    struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
+    struct resolved resolved = resolve_trigger(&call, find_object, need);
     struct credentials *credentials = resolved.credentials;
     need->was_there |= resolved.has_trigger;
     heap_remove(&need->due);
@@ -445,6 +429,7 @@ void trigger_credentials_add(struct trigger_credentials *all, const struct trigg
 {
     struct need *added = memory_new(sizeof(*added));
     *added = (struct need){
+        .all = all,
         .key = text_copy_bytes(need->key, need->key_length),
         .key_length = need->key_length,
         .namespace = text_copy(need->namespace),
