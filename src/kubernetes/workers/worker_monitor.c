@@ -432,7 +432,7 @@ static void *monitor_thread(void *argument)
         int64_t next_ms = next == NULL ? CLOCK_NEVER : next->due_ms;
         pthread_mutex_unlock(&monitor->lock);
         next_ms = MAX(next_ms, monitor->may_request_ms);
-        if (next_ms > now_ms) {
+        if (next == NULL || next_ms > now_ms) {
             curl_multi_poll(monitor->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
             api_requests_perform(monitor->multi);
             continue;
