@@ -597,17 +597,17 @@ def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
 @pytest.mark.nightly
 def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():
     """In a release: with a sanitizer memory has no limit."""
-    largest = 16 << 20  # of one, or of two together
+    largest = 8 << 20  # of each of two
     program = os.environ.get("BACKLOG_RELEASE")
     patience = ["--measure-timeout", "9s", "--call-timeout", "9s"]
 
-    with listing_port(100000, 300, largest) as port:
+    with listing_port(50000, 300, largest) as port:
         with Server(program=program, interval="1s", arguments=patience) as server, Client(server.port) as client:
-            for i in range(4):  # two listings at a time would exceed the limit
+            for i in range(4):
                 wait_until(lambda: value(client, of_listing(port, i)) == 5, 20, "a reading")
             assert "process died" not in server.log()
 
-    with listing_port(100000, 300, largest // 2 - (64 << 10)) as port:
+    with listing_port(50000, 300, largest) as port:
         with Server(program=program, interval="1s", arguments=patience) as server, Client(server.port) as client:
             first_is_there, both_are_there = threading.Event(), threading.Barrier(2)
 
