@@ -3,6 +3,7 @@
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include "config/kubernetes_name.h"
 
 #include <ctype.h>
@@ -322,21 +323,9 @@ void worker_list_fill(struct worker_list *list, struct worker_list *any)
 
 double worker_quantity(const char *text)
 {
-    static const struct {
-        const char *suffix;
-        double factor;
-    } suffixes[] = {{"", 1},        {"n", 1e-9},    {"u", 1e-6},    {"m", 1e-3},
-                    {"k", 1e3},     {"M", 1e6},     {"G", 1e9},     {"T", 1e12},
-                    {"P", 1e15},    {"E", 1e18},    {"Ki", 0x1p10}, {"Mi", 0x1p20},
-                    {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}, {"Ei", 0x1p60}};
-    char *end = NULL;
-    if (text == NULL || !isdigit((unsigned char)text[0]))
-        return NAN;
-    double number = strtod(text, &end);
-    for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++)
-        if (text_equal(end, suffixes[i].suffix))
-            return number * suffixes[i].factor;
-    return NAN;
+    double number;
+    bool good = text != NULL && isdigit((unsigned char)text[0]) && quantity_parse(text, &number);
+    return good ? number : (double)NAN;
 }
 
 static void read_usage(const json_t *item, struct worker *worker)
