@@ -138,6 +138,11 @@ void http_source_disconnect(void *opaque)
     free(client);
 }
 
+void http_source_libraries(struct text *text)
+{
+    text_addf(text, "libcurl %s", curl_version_info(CURLVERSION_NOW)->version);
+}
+
 /* ---- the window ---- */
 
 /* More GETs where tasks wait for a place, and few again where few are needed. */

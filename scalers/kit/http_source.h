@@ -13,6 +13,7 @@
  *         .connect = connect_client,
  *         .measure = http_source_measure,
  *         .disconnect = http_source_disconnect,
+ *         .libraries = http_source_libraries,
  *         .max_tasks = FEW, .isolated = FEW / SHARE, (as in the source)
  *     };
  *
@@ -106,5 +107,6 @@ bool http_source_connect(const struct http_source *source, const void *connectio
                          int64_t deadline_ms, void **ret_client, struct error *error);
 bool http_source_measure(void *client, struct feed *feed, struct error *error);
 void http_source_disconnect(void *client);
+void http_source_libraries(struct text *text);
 
 #endif

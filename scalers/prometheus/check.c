@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kit/auth.h"
+#include "kit/auth_modes.h"
 #include "prometheus/options.h"
 #include "prometheus/url.h"
 
@@ -35,31 +36,7 @@ static void check_pairs(const char *key, const struct option_list *pieces, bool 
 static void check_modes(const struct prometheus_connection_options *connection,
                         struct error *mistakes)
 {
-    for (size_t i = 0; i < connection->auth_modes.count; i++) {
-        const char *mode = connection->auth_modes.items[i];
-        if (text_equal(mode, "apiKey") || text_equal(mode, "oauth"))
-            error_add(mistakes,
-                      "authModes %s is not supported here (KEDA's built-in takes it and "
-                      "does not apply it): use custom or bearer",
-                      mode);
-        else if (!text_equal(mode, "basic") && !text_equal(mode, "bearer") &&
-                 !text_equal(mode, "tls") && !text_equal(mode, "custom"))
-            error_add(mistakes, "authModes number %zu must be basic, bearer, tls or custom", i + 1);
-    }
-    if (prometheus_has_mode(connection, "basic") && prometheus_has_mode(connection, "bearer"))
-        error_add(mistakes, "authModes basic excludes bearer: set one of them");
-}
-
-/* A mode needs its keys, and a key that no mode uses would silently be ignored. */
-static void check_keys_of_modes(const struct prometheus_connection_options *connection,
-                                struct error *mistakes)
-{
-    const struct {
-        const char *mode;
-        const char *key;
-        const char *value;
-        bool required;
-    } rules[] = {
+    const struct auth_mode_key keys[] = {
         {"basic", "username", connection->username, true},
         {"basic", "password", connection->password, false},
         {"bearer", "bearerToken", connection->bearer_token, true},
@@ -69,13 +46,17 @@ static void check_keys_of_modes(const struct prometheus_connection_options *conn
         {"custom", "customAuthHeader", connection->custom_auth_header, true},
         {"custom", "customAuthValue", connection->custom_auth_value, true},
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
-        bool has_mode = prometheus_has_mode(connection, rules[i].mode);
-        if (has_mode && rules[i].required && rules[i].value == NULL)
-            error_add(mistakes, "authModes %s needs %s", rules[i].mode, rules[i].key);
-        else if (!has_mode && rules[i].value != NULL)
-            error_add(mistakes, "%s needs authModes %s", rules[i].key, rules[i].mode);
+    for (size_t i = 0; i < connection->auth_modes.count; i++) {
+        const char *mode = connection->auth_modes.items[i];
+        if (text_equal(mode, "apiKey") || text_equal(mode, "oauth"))
+            error_add(mistakes,
+                      "authModes %s is not supported here (KEDA's built-in takes it and "
+                      "does not apply it): use custom or bearer",
+                      mode);
+        else if (!auth_is_mode(keys, ARRAY_LENGTH(keys), mode))
+            error_add(mistakes, "authModes number %zu must be basic, bearer, tls or custom", i + 1);
     }
+    auth_check_modes("authModes", &connection->auth_modes, keys, ARRAY_LENGTH(keys), mistakes);
 }
 
 static void check_headers(const struct prometheus_connection_options *connection,
@@ -106,7 +87,6 @@ void prometheus_check_connection(const void *connection_options, struct error *m
         error_add(mistakes, "%s", error_text(&error));
     check_headers(connection, mistakes);
     check_modes(connection, mistakes);
-    check_keys_of_modes(connection, mistakes);
     if (connection->tls.cert != NULL && connection->tls.key != NULL) /* else it is reported */
         tls_options_check(&connection->tls, mistakes);
 }

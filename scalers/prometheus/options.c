@@ -131,14 +131,6 @@ const struct option prometheus_options[] = {
     {0},
 };
 
-bool prometheus_has_mode(const struct prometheus_connection_options *connection, const char *mode)
-{
-    for (size_t i = 0; i < connection->auth_modes.count; i++)
-        if (text_equal(connection->auth_modes.items[i], mode))
-            return true;
-    return false;
-}
-
 /* As KEDA reads a map: each piece has exactly one "=". */
 bool prometheus_pair_split(const char *piece, struct prometheus_pair *ret_pair)
 {

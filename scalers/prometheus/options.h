@@ -56,6 +56,4 @@ struct prometheus_pair {
 bool prometheus_pair_split(const char *piece, struct prometheus_pair *ret_pair);
 void prometheus_pair_done(struct prometheus_pair *pair);
 
-bool prometheus_has_mode(const struct prometheus_connection_options *connection, const char *mode);
-
 #endif

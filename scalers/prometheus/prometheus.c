@@ -10,13 +10,13 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kit/auth_modes.h"
 #include "kit/http_source.h"
 #include "prometheus/answer.h"
 #include "prometheus/check.h"
 #include "prometheus/options.h"
 #include "prometheus/url.h"
 
-#include <curl/curl.h>
 #include <math.h>
 
 enum {
@@ -73,14 +73,14 @@ static void add_headers(const struct prometheus_connection_options *options,
         if (prometheus_pair_split(options->custom_headers.items[i], &pair))
             http_add_header(headers, pair.name, pair.value);
     }
-    if (prometheus_has_mode(options, "custom"))
+    if (auth_has_mode(&options->auth_modes, "custom"))
         http_add_header(headers, options->custom_auth_header, options->custom_auth_value);
 }
 
 static bool log_in(const void *connection, struct http_login *ret_login, struct error *error)
 {
     const struct prometheus_connection_options *options = connection;
-    bool basic = prometheus_has_mode(options, "basic");
+    bool basic = auth_has_mode(&options->auth_modes, "basic");
     _cleanup_(http_url_done) struct http_url address = {0};
     if (!prometheus_address_parse(options->server_address, &address, error))
         return false;
@@ -88,7 +88,7 @@ static bool log_in(const void *connection, struct http_login *ret_login, struct 
     ret_login->timeout_ms = options->timeout_ms;
     ret_login->user = basic ? text_copy(options->username) : TAKE(address.user);
     ret_login->password = basic ? text_copy(options->password) : TAKE(address.password);
-    if (prometheus_has_mode(options, "bearer"))
+    if (auth_has_mode(&options->auth_modes, "bearer"))
         ret_login->bearer = text_copy(options->bearer_token);
     add_headers(options, &ret_login->headers);
     return true;
@@ -132,11 +132,6 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
     return http_source_connect(&source, connection_options, deadline_ms, ret_client, error);
 }
 
-static void libraries(struct text *text)
-{
-    text_addf(text, "libcurl %s", curl_version_info(CURLVERSION_NOW)->version);
-}
-
 static const char differences[] =
     "Infinity is an error, not 0: what would need endless replicas must not lose its last "
     "one.\n"
@@ -166,7 +161,7 @@ const struct scaler scaler_prometheus = {
     .evaluate = evaluate,
     .connect = connect_client,
     .measure = http_source_measure,
-    .libraries = libraries,
+    .libraries = http_source_libraries,
     .disconnect = http_source_disconnect,
     .zero_settles_ms = 0, /* while it starts, status 503 */
     .timeout_ms = TIMEOUT_MS,
