@@ -42,6 +42,7 @@ struct transfer {
     size_t max_body_bytes;
     bool is_body_too_large;
     bool is_post;
+    bool is_local;                /* it was refused, as its server has such an address */
     struct transfer *prev, *next; /* utlist */
 };
 
@@ -150,12 +151,17 @@ static int bound_socket(void *context, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
-/* Of an endpoint that follows. */
+/* Of an endpoint that follows, or refuses local addresses. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    struct http *http = context;
+    struct transfer *transfer = context;
+    struct http *http = transfer->http;
     bool is_local = address_is_local(&address->addr);
+    if (http->endpoint.refuses_local && is_local) {
+        transfer->is_local = true;
+        return CURL_SOCKET_BAD;
+    }
     if (!http->has_connected) {
         http->has_connected = true;
         http->is_local = is_local;
@@ -208,9 +214,9 @@ static void set_endpoint(const struct transfer *transfer, const struct http_endp
         curl_easy_setopt(curl, CURLOPT_USERNAME, endpoint->user);
         curl_easy_setopt(curl, CURLOPT_PASSWORD, endpoint->password);
     }
-    if (endpoint->follows) {
+    if (endpoint->follows || endpoint->refuses_local) {
         curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-        curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer->http);
+        curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer);
     }
 }
 
@@ -330,7 +336,12 @@ static enum http_outcome explain(const struct transfer *transfer, CURLcode code,
                   transfer->max_body_bytes);
         return HTTP_TOO_LARGE;
     }
-    if (error_is_set(&transfer->tls_error))
+    if (transfer->is_local && code == CURLE_COULDNT_CONNECT)
+        error_unavailable(error,
+                          "%s has a local address, which a trigger may not name: use a connection "
+                          "of the connections file (or serve --allow-local-targets)",
+                          name);
+    else if (error_is_set(&transfer->tls_error))
         error_copy(error, &transfer->tls_error);
     else
         error_unavailable(error, "request to %s failed: %s%s", name,

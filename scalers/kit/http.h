@@ -49,6 +49,7 @@ struct http_endpoint {
     struct curl_slist *headers; /* of each request; NULL: none. http_add_header() makes them */
     bool follows; /* the server names others, which are asked, too: those at local addresses are not
                    * (address_is_local()), unless the first connection was to one */
+    bool refuses_local; /* none at a local address is asked */
 };
 
 enum http_outcome {

@@ -111,6 +111,7 @@ bool http_source_connect(const struct http_source *source, const void *connectio
             .user = login->user,
             .password = login->password == NULL ? "" : login->password,
             .headers = login->headers,
+            .refuses_local = login->refuses_local,
         };
         login->timeout_ms = MIN(login->timeout_ms, HTTP_MAX_TIMEOUT_MS);
         client->http = http_new(&endpoint, 1);

@@ -52,6 +52,7 @@ struct http_login {
     char *bearer;                  /* ... a token that is sent instead of them (NULL: none) */
     struct curl_slist *headers;    /* ... and these: http_add_header() */
     int64_t timeout_ms;            /* of a query; 0: the task's own */
+    bool refuses_local;            /* no server at a local address (address_is_local()) is asked */
 };
 
 struct http_request {

@@ -104,6 +104,7 @@ static void make_engine(const struct serve_flags *flags, struct parts *parts)
     settings.has_memory = agent_memory_is_left;
     settings.keeps_history = flags->http != NULL;
     settings.all_in_agents = flags->all_in_agents;
+    settings.allows_local = flags->allow_local_targets;
     settings.wake = wake_server;
     parts->engine = engine_new(&settings);
 }

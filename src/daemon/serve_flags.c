@@ -66,6 +66,9 @@ const struct option serve_flags[] = {
                 "connections file. "
                 "--kubernetes-allow-authentications permits those whose address comes from their "
                 "TriggerAuthentication"),
+    FLAG("allow-local-targets", OPTION_BOOL, allow_local_targets, "false",
+         .doc = "let triggers of metrics-api ask loopback and link-local addresses, which are this "
+                "pod's own and the cloud's; connections of the connections file may in any case"),
     FLAG("all-in-agents", OPTION_BOOL, all_in_agents, "false",
          .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
                 "and PostgreSQL"),

@@ -39,6 +39,7 @@ struct serve_flags {
     int64_t max_connections;
     int64_t max_agents;
     bool deny_inline;
+    bool allow_local_targets;
     int64_t max_triggers;
     int64_t max_streams;
     int64_t max_message_bytes;

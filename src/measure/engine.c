@@ -117,6 +117,7 @@ struct engine *engine_new(const struct engine_settings *settings)
     engine->poller_settings = (struct poller_settings){
         .connection = &engine->connection_settings,
         .connect_timeout_ms = settings->connect_timeout_ms,
+        .allows_local = settings->allows_local,
         .program = settings->program,
         .published = wake_watchers,
         .remove = remove_poller,

@@ -86,6 +86,8 @@ struct engine_settings {
     bool keeps_history;  /* of all queries; otherwise of those with a policy */
     const char *program; /* that runs as an agent (agent/agent_launch.h); borrowed */
     bool all_in_agents;  /* every scaler runs in an agent, not only those with `in_agent` */
+    bool allows_local;   /* scaler_allows_local() also where a connection is not in the connections
+                          file */
     /* The engine's clock: for the times of readings and failures, and for what is due. A test may
      * have a clock that it moves. The deadlines of clients are always of base/clock.h. */
     int64_t (*now_us)(void);

@@ -221,6 +221,7 @@ static void open_client(struct poller *poller)
     _cleanup_(error_done) struct error error = {0};
     connection_connecting(connection);
     scaler_set_reconnects(connection->backoff.reconnects);
+    scaler_set_allows_local(poller->is_named || poller->settings->allows_local);
     if (try_open_client(poller, &error))
         connection_connected(connection, connection_now_ms(connection));
     else

@@ -22,6 +22,7 @@ struct poller_settings {
     const struct connection_settings *connection;
     int64_t connect_timeout_ms;
     const char *program; /* for a scaler in an agent (agent/agent_launch.h); borrowed */
+    bool allows_local;   /* of connections that are not in the connections file */
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */

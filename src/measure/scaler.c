@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler_internal.h"
 
-static _Thread_local bool thread_reconnects;
+static _Thread_local bool thread_reconnects, thread_allows_local;
 
 bool scaler_reconnects(void)
 {
@@ -14,6 +14,16 @@ bool scaler_reconnects(void)
 void scaler_set_reconnects(bool reconnects)
 {
     thread_reconnects = reconnects;
+}
+
+bool scaler_allows_local(void)
+{
+    return thread_allows_local;
+}
+
+void scaler_set_allows_local(bool allows_local)
+{
+    thread_allows_local = allows_local;
 }
 
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)

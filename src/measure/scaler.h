@@ -197,6 +197,12 @@ void scalers_prepare(const struct scaler *const *scalers);
  * may have just started. */
 bool scaler_reconnects(void);
 
+/* For `connect`: whether the connection may lead to a local address, such as this pod's own ports
+ * or a cloud's metadata (address_is_local()). An administrator wrote it into the connections file,
+ * or allowed it; whoever may write a trigger must not reach there. For scalers to which any server
+ * is a source. */
+bool scaler_allows_local(void);
+
 /* Checks the options by all rules of the scaler. */
 void scaler_check(const struct scaler *scaler, const struct options *options,
                   struct error *mistakes);

@@ -248,6 +248,27 @@ static void a_client_that_follows_connects_to_no_local_address(void **state)
     }
 }
 
+/* Whoever may write a trigger must not reach this machine through the server. */
+static void a_client_may_refuse_all_local_addresses(void **state)
+{
+    (void)state;
+    struct setting setting;
+    struct http_ended ended;
+    begin(&setting);
+    const struct http_endpoint endpoint = {
+        .name = "the peer", .tls = &setting.tls, .refuses_local = true};
+    http_free(setting.http);
+    setting.http = http_new(&endpoint, GETS);
+    get(&setting, "7", 1, ENOUGH_MS);
+    assert_true(http_wait_one(setting.http, &ended));
+    assert_int_equal(ended.outcome, HTTP_FAILED);
+    assert_non_null(strstr(error_text(&ended.error), "the peer at prometheus.test"));
+    assert_non_null(strstr(error_text(&ended.error), "has a local address"));
+    http_ended_done(&ended);
+    assert_int_equal(setting.peer.requests, 0);
+    end(&setting);
+}
+
 /* An agent has no memory for twice the largest reply. */
 static void a_reply_takes_no_more_than_the_largest(void **state)
 {
@@ -298,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_that_follows_connects_to_no_local_address),
+        cmocka_unit_test(a_client_may_refuse_all_local_addresses),
         cmocka_unit_test(a_name_is_looked_up_once_and_then_known),
         cmocka_unit_test(there_are_no_more_lookups_than_requests),
         cmocka_unit_test(one_is_cancelled_and_the_others_go_on),

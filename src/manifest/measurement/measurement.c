@@ -200,6 +200,7 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
     struct engine_settings engine = ENGINE_DEFAULTS;
     engine.wake = wake;
     engine.wake_context = &run->wake_fd;
+    engine.allows_local = true; /* it is the user's own machine */
     run->engine = engine_new(&engine);
     run->triggers = triggers_new(&(struct triggers_settings){
         .scalers = settings->scalers,

@@ -93,6 +93,7 @@ static void take_connect(struct agent *agent, const Agent__Connect *connect)
     agent->scaler = scaler;
     agent_limits_memory(connect->max_bytes);
     scaler_set_reconnects(connect->reconnects);
+    scaler_set_allows_local(connect->allows_local);
     agent->connection_values =
         agent_values(agent->scaler, OPTION_CONNECTION, connect->options, connect->n_options);
     if (!agent->scaler->connect(agent->connection_values->data, connect->deadline_ms,

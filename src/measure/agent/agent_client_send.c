@@ -48,6 +48,7 @@ bool agent_client_send_connect(struct agent_client *client, const struct option_
     connect.log_format = log_format_now();
     connect.max_bytes = client->process.max_bytes;
     connect.reconnects = scaler_reconnects();
+    connect.allows_local = scaler_allows_local();
     connect.options = agent_options(values, &connect.n_options);
     bool good = frame_write(client->socket, &message.base, deadline_ms, error);
     free(connect.options);
