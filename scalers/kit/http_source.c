@@ -49,7 +49,9 @@ static bool refuse(const struct http_source *source, const struct http_answer *a
 {
     if (source->refuse != NULL && !http_is_login_refused(answer))
         return source->refuse(answer, error);
-    return error_unavailable(error, "%s: HTTP status %ld", answer->name, answer->status);
+    bool redirects = answer->status >= HTTP_REDIRECTION && answer->status < HTTP_BAD_REQUEST;
+    return error_unavailable(error, "%s: HTTP status %ld%s", answer->name, answer->status,
+                             redirects ? ", a redirection, which is not followed" : "");
 }
 
 static bool read_tree(const struct http_source *source, struct http_ended *ended)

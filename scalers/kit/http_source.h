@@ -83,7 +83,7 @@ struct http_source {
                   struct error *error);
 
     /* Optional: an answer with another status in words. NULL, and where the login is refused:
-     * "NAME: HTTP status N". Returns false. */
+     * "NAME: HTTP status N", and for a redirection that it is not followed. Returns false. */
     bool (*refuse)(const struct http_answer *answer, struct error *error);
 
     /* Optional: a cheap request that tells whether the server answers. Any status will do but 401,

@@ -55,6 +55,23 @@ bool http_url_parse(const char *text, struct http_url *ret_url)
            curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && split_url(url, ret_url);
 }
 
+bool http_url_parse_whole(const char *text, struct http_url *ret_url)
+{
+    _cleanup_(memory_free) char *without = text_copy_bytes(text, strcspn(text, "?"));
+    struct url_places places = url_find(text, strlen(text));
+    const char *path = text + places.path;
+    if (places.is_ambiguous || !http_url_parse(without, ret_url) ||
+        strpbrk(path, " \"#<>\\^`{|}") != NULL)
+        return false;
+    for (const char *at = path; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
+            return false;
+    free(ret_url->base);
+    ret_url->base = text_format("%.*s%s%s%s", (int)(strstr(text, "://") - text + 3), text,
+                                ret_url->host_port, path[0] == '/' ? "" : "/", path);
+    return true;
+}
+
 void http_url_done(struct http_url *url)
 {
     free(url->host_port);

@@ -22,6 +22,10 @@ struct http_url {
 bool http_url_parse(const char *url, struct http_url *ret_url);
 void http_url_done(struct http_url *url);
 
+/* The same of one that may have parameters. Its `base` has the path as it is, and the parameters;
+ * what is special in these must be percent-encoded. */
+bool http_url_parse_whole(const char *url, struct http_url *ret_url);
+
 /* "SERVICE at HOST", the host with its port where the URL has one, and never with a user or a
  * password. The caller frees it. */
 char *http_url_server(const char *service, const char *url);

@@ -145,7 +145,7 @@ void help_write_overview(const struct command *const list[], struct page *page)
     text_add(&page->text, "Usage: backlog COMMAND [FLAG ...]\n");
     page_paragraphs(page,
                     "An external scaler for KEDA: how much work waits in Kafka, NATS JetStream, "
-                    "RabbitMQ, Redis, PostgreSQL and Prometheus.");
+                    "RabbitMQ, Redis, PostgreSQL, Prometheus and HTTP APIs.");
     page_heading(page, "Commands");
     for (size_t i = 0; list[i] != NULL; i++)
         if (!list[i]->is_internal)

@@ -77,7 +77,7 @@ static int run_man(const struct command_line *command_line, struct error *error)
     section(&page, "DESCRIPTION");
     line(&page, "Backlog answers KEDA's external and external-push triggers: how much work waits "
                 "in Kafka, NATS "
-                "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus.");
+                "JetStream, RabbitMQ, Redis, PostgreSQL, Prometheus and HTTP APIs.");
     write_commands(&page);
     section(&page, "DETAILS");
     for (size_t i = 0; command_list[i] != NULL; i++)

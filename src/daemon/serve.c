@@ -471,9 +471,8 @@ const struct command command_serve = {
     .summary = "answer KEDA",
     .about =
         "Answers KEDA's external and external-push triggers: how much work waits in Kafka, NATS "
-        "JetStream, RabbitMQ, Redis, PostgreSQL and Prometheus. `backlog reference` has every key "
-        "of a "
-        "trigger.\n\n"
+        "JetStream, RabbitMQ, Redis, PostgreSQL, Prometheus and HTTP APIs. `backlog reference` has "
+        "every key of a trigger.\n\n"
         "SIGTERM: ends streams, answers the calls in progress, and exits 0. SIGHUP: reads the "
         "connections file and the certificates again. SIGUSR1: switches debug messages on, and off "
         "again.",

@@ -56,6 +56,7 @@ NOWHERE = "127.0.0.1:1"
 WHERE = {  # the connection of each scaler
     "apache-kafka": {"bootstrapServers": NOWHERE},
     "kafka": {"bootstrapServers": NOWHERE},
+    "metrics-api": {"url": f"http://{NOWHERE}/orders"},
     "nats-jetstream": {"servers": NOWHERE},
     "postgresql": {"host": "127.0.0.1", "port": "1", "userName": "backlog", "dbName": "shop", "sslmode": "disable"},
     "prometheus": {"serverAddress": f"http://{NOWHERE}"},

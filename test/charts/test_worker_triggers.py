@@ -178,7 +178,7 @@ def test_resources_are_percent_of_the_requests(resource):
 
 def test_all_triggers_have_names_of_their_own():
     names = [found.get("name") for found in triggers_of(render(all_triggers()))]
-    assert names == ["kafka", "nats_jetstream", "postgresql", "buffer", "lag", "throughput", "rabbitmq", "redis", None, None]
+    assert names == ["kafka", "metrics_api", "nats_jetstream", "postgresql", "buffer", "lag", "throughput", "rabbitmq", "redis", None, None]
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -339,7 +339,7 @@ def test_a_connection_takes_the_place_of_address_and_credentials():
 def test_a_connection_is_enough():
     for source, required in {"kafka": {"consumerGroup": "g"}, "rabbitmq": {"queueName": "q", "mode": "QueueLength", "value": 5}, "redis": {"listName": "l"},
                              "nats-jetstream": {"stream": "s", "consumer": "c"}, "prometheus": {"query": "q", "threshold": 5},
-                             "postgresql": {"query": "SELECT 1", "targetQueryValue": 5}}.items():
+                             "metrics-api": {"valueLocation": "a", "targetValue": 5}, "postgresql": {"query": "SELECT 1", "targetQueryValue": 5}}.items():
         values = merge(BASE, {"keda": {"triggers": {source: {"connectionName": "shared", **required}}}})
         assert triggers_of(render(values))[0]["metadata"]["connectionName"] == "shared"
 

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "feed.h"
 #include "fetched.h"
+#include "kit/http_source.h"
+#include "metrics_api/options.h"
 #include "nats_jetstream/client/config.h"
 #include "nats_jetstream/consumer_info.h"
 #include "postgresql/answer.h"
@@ -71,6 +73,27 @@ static void try_consumer_info(const char *bytes, size_t length)
     require_counts(&reading);
 }
 
+extern const struct http_source metrics_api_source;
+
+/* A valueLocation, a line break and a response. */
+static void try_metrics_api(int format, const char *text)
+{
+    size_t length = strcspn(text, "\n");
+    _cleanup_(memory_free) char *location = text_copy_bytes(text, length);
+    _cleanup_(error_done) struct error error = {0};
+    const struct metrics_api_query query = {format, location};
+    struct http_answer answer = {.name = "the API", .status = HTTP_OK};
+    struct reading reading = READING_UNKNOWN;
+    metrics_api_check(&(struct options){.query = &query}, &error);
+    if (error_is_set(&error) || length == 0)
+        return;
+    text_add(&answer.body, text + length);
+    bool good = metrics_api_source.parse(&query, &answer, &reading, &error);
+    require_error(good, &error);
+    require(good == (bool)isfinite(reading.value));
+    text_done(&answer.body);
+}
+
 static void try_config(const char *bytes, size_t length)
 {
     struct nats_config config = {0};
@@ -123,6 +146,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_number(text);
     else if (data[0] == 'u')
         try_url(text, text + size - 1);
+    else if (data[0] == 'J')
+        try_metrics_api(METRICS_API_JSON, text);
+    else if (data[0] == 'Y')
+        try_metrics_api(METRICS_API_YAML, text);
+    else if (data[0] == 'P')
+        try_metrics_api(METRICS_API_PROMETHEUS, text);
     else
         try_over_http(data[0], text);
     return 0;

@@ -15,6 +15,7 @@
     "host: p, port: '5432', userName: u, dbName: d, sslmode: disable, query: TABLE q, "            \
     "targetQueryValue: '5'"
 #define NATS "account: $G, stream: s, consumer: c"
+#define METRICS_API "url: 'http://a/b?c=d', valueLocation: e.f, targetValue: '5'"
 #define MONITORING "natsServerMonitoringEndpoint: 'n:8222', " NATS
 
 static char *builtin_trigger(const char *type, const char *metadata)
@@ -55,6 +56,11 @@ static void a_key_that_keda_does_not_read_there_stops_the_move(void **state)
         {"nats-jetstream", MONITORING ", ca: c", "has no ca"},
         {"prometheus", "serverAddress: 'http://p', query: q, threshold: '5', arrivalQuery: a",
          "has no arrivalQuery"},
+        {"metrics-api", METRICS_API ", authMode: basic, username: u",
+         "reads only username in a TriggerAuthentication"},
+        {"metrics-api", METRICS_API ", aggregateFromKubeServiceEndpoints: 'true'",
+         "aggregateFromKubeServiceEndpoints is not supported"},
+        {"metrics-api", METRICS_API ", format: xml", "format xml is not supported here"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(memory_free) char *text = builtin_trigger(cases[i].type, cases[i].metadata);
@@ -107,6 +113,7 @@ static void a_key_that_keda_reads_there_moves(void **state)
         {"postgresql", POSTGRESQL ", passwordFromEnv: P"},
         {"nats-jetstream", MONITORING ", useHttps: 'true'"},
         {"prometheus", "serverAddress: 'http://p', query: q, threshold: '5', customHeaders: a=b"},
+        {"metrics-api", METRICS_API ", authMode: apiKey, apiKey: k, unsafeSsl: 'true'"},
         {"kafka", KAFKA ", hold: 60s, maxWait: 60s, ratePerReplica: '5'"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {

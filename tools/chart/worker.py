@@ -55,6 +55,7 @@ FAMILIES = {
         "rename": {"brokerTls": "enableTLS"}}},
     "prometheus": {"builtIn": {
         "authentication": ["username", "password", "bearerToken", "token", "customAuthHeader", "customAuthValue", *TLS]}},
+    "metrics-api": {"builtIn": {"authentication": ["username", "password", "token", "bearerToken", *TLS]}},
     "postgresql": {
         "rename": {"database": "dbName", "user": "userName", "sslMode": "sslmode"},
         "required": [["host", "connection"]], "builtIn": {

@@ -323,6 +323,7 @@ redis-sentinel-streams: *streams
 redis-cluster-streams: *streams
 postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQueryValue: "5"}
 prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
+metrics-api: {valueLocation: orders.waiting, targetValue: "5"}
 {{- end }}
 
 {{/* ---- the pods ---- */}}

@@ -27,6 +27,7 @@ TRIGGERS = {
     "rabbitmq": {"host": "amqp://rabbitmq:5672/", "queueName": "orders", "mode": "QueueLength", "value": 20},
     "redis": {"address": "redis:6379", "listName": "orders"},
     "prometheus": {"serverAddress": "http://prometheus:9090", "query": "lag", "threshold": 300},
+    "metrics-api": {"url": "http://api:8080/orders", "valueLocation": "orders.waiting", "targetValue": 20},
     "postgresql": {"host": "postgresql", "port": 5432, "dbName": "shop", "userName": "worker", "sslmode": "prefer",
                    "query": "SELECT 1", "targetQueryValue": 1000000},
     "cpu": {"value": 80},
