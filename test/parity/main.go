@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kedacore/keda/v2/pkg/scalers"
@@ -50,6 +51,13 @@ func withoutContext(construct func(*scalersconfig.ScalerConfig) (scalers.Scaler,
 	}
 }
 
+// Of a scaler that asks the Kubernetes API only for what no question has.
+func withoutClient(construct func(*scalersconfig.ScalerConfig, client.Client) (scalers.Scaler, error)) constructor {
+	return func(_ context.Context, config *scalersconfig.ScalerConfig) (scalers.Scaler, error) {
+		return construct(config, nil)
+	}
+}
+
 type redisConstructor func(ctx context.Context, isClustered, isSentinel bool, config *scalersconfig.ScalerConfig) (scalers.Scaler, error)
 
 func standalone(construct redisConstructor) constructor {
@@ -74,6 +82,7 @@ var constructors = map[string]constructor{
 	"apache-kafka":   scalers.NewApacheKafkaScaler,
 	"external":       withoutContext(scalers.NewExternalScaler),
 	"kafka":          scalers.NewKafkaScaler,
+	"metrics-api":    withoutClient(scalers.NewMetricsAPIScaler),
 	"nats-jetstream": withoutContext(scalers.NewNATSJetStreamScaler),
 	"postgresql":     scalers.NewPostgreSQLScaler,
 	"prometheus":     withoutContext(scalers.NewPrometheusScaler),

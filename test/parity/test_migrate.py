@@ -12,14 +12,14 @@ import pytest
 from support.server.server import REPOSITORY, binary
 from support.clients.side_by_side import placed
 
-MODULES = ["test_kafka", "test_nats", "test_postgresql", "test_prometheus", "test_rabbitmq", "test_redis", "test_values"]
+MODULES = ["test_kafka", "test_metrics_api", "test_nats", "test_postgresql", "test_prometheus", "test_rabbitmq", "test_redis", "test_values"]
 MIN_TRIGGERS = 500
 
 # Nothing is asked here: places need only look like some.
 PLACES = {
     **{name: "broker:9092" for name in ("bootstrap", "sasl_ssl", "sasl_plaintext", "ssl", "address", "sealed", "client")},
     **{name: "broker:8222" for name in ("monitor", "shop_monitor", "follower", "leader")},
-    **{name: "http://broker:9090" for name in ("prometheus", "guarded", "proxy", "tokens")},
+    **{name: "http://broker:9090" for name in ("prometheus", "guarded", "proxy", "tokens", "api", "keyed", "basic", "bearer", "sealed", "user")},
     **{f"{scheme}{user}": f"{scheme}://guest:guest@broker:5672" for scheme in ("amqp", "amqps", "http", "https")
        for user in ("", "_wrong", "_odd")},
     "url": "postgresql://user:password@broker:5432/shop", "port": "6379", "nobody": "6379",

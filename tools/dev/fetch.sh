@@ -122,7 +122,7 @@ meme_frontend() {
 # are, out of the module, and that is the one of go.sum.
 make_keda() {
     local go module into=$1
-    local kept_files='scaler|(external|kafka|apache_kafka|nats_jetstream|postgresql|prometheus|rabbitmq|redis|redis_streams|azure_queue)_scaler'
+    local kept_files='scaler|(external|kafka|apache_kafka|nats_jetstream|metrics_api|postgresql|prometheus|rabbitmq|redis|redis_streams|azure_queue)_scaler'
     need_go
     cp test/parity/{go.mod,go.sum,main.go,poll.go} "$into" || return 1
     (
