@@ -254,6 +254,7 @@ static void begin(struct transfer *transfer, const char *service, const char *ur
     transfer->name = http_url_server(service, url);
     transfer->max_body_bytes = max_body_bytes;
     transfer->is_body_too_large = false;
+    transfer->is_local = false;
     transfer->head = (struct http_head){0};
     transfer->curl_error[0] = '\0';
     curl_easy_setopt(transfer->curl, CURLOPT_TIMEOUT_MS, (long)MAX(left_ms, 1)); /* 0: no limit */
