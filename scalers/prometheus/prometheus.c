@@ -26,6 +26,7 @@ enum {
     MOST_QUERIES = 32,
     ISOLATED_SHARE = 4,          /* a quarter of them */
     MAX_BODY_BYTES = 512 * 1024, /* a query returns one series */
+    MAX_TREE_BYTES = 8 * MAX_BODY_BYTES,
     TIMEOUT_MS = 10 * 1000,
 };
 
@@ -118,7 +119,7 @@ static const struct http_source source = {
     .most_gets = MOST_QUERIES,
     .isolated_share = ISOLATED_SHARE,
     .max_body_bytes = MAX_BODY_BYTES,
-    .max_tree_bytes = 8 * MAX_BODY_BYTES,
+    .max_tree_bytes = MAX_TREE_BYTES,
     .log_in = log_in,
     .request = request,
     .parse = prometheus_answer_parse,
