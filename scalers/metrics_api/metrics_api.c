@@ -2,8 +2,7 @@
  * metrics-api: a number in what an HTTP API answers. One GET measures all triggers with the same
  * URL and login, where KEDA's built-in sends one for each.
  *
- * Read the folder in this order: options.h, this file (the request, and the number in its answer),
- * path.h (where that is in JSON).
+ * Read options.h first, then this file, and then path.h (where a number is in JSON).
  */
 #include "measure/scaler.h"
 
@@ -205,8 +204,7 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
 }
 
 static const char differences[] =
-    "What is no number is an error, and never 0: NaN, infinity, a text without a digit (`k`), and "
-    "a "
+    "What is no number is an error, and never 0: NaN, infinity, a text without a digit (`k`), a "
     "part of the path that is missing.\n"
     "Of GJSON there are names, indices, `\\`, `#` and `#(name==value)`; the rest is refused when "
     "the trigger is read.\n"

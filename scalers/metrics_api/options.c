@@ -18,11 +18,10 @@
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct metrics_api_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
-#define ANYWHERE .keda = OPTION_KEDA_METADATA | OPTION_KEDA_AUTHENTICATION
+#define ANYWHERE .keda = (OPTION_KEDA_METADATA | OPTION_KEDA_AUTHENTICATION)
 #define AUTHENTICATION .keda = OPTION_KEDA_AUTHENTICATION
 
-#define NO_AGGREGATION(name)                                                                       \
-    CLOUD_OPTION(name, "use the scaler prometheus with sum(...), or keep KEDA's built-in")
+#define NO_AGGREGATION(name) CLOUD_OPTION(name, "use the scaler prometheus with sum(...)")
 
 static const char *const formats[] = {"json", "yaml", "prometheus", "xml", NULL};
 static const char *const methods[] = {"header", "query", NULL};

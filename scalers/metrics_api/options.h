@@ -8,7 +8,6 @@
 #ifndef BACKLOG_SCALERS_METRICS_API_OPTIONS_H
 #define BACKLOG_SCALERS_METRICS_API_OPTIONS_H
 
-#include "base/error.h"
 #include "config/option.h"
 #include "shared/tls_options.h"
 

@@ -32,8 +32,10 @@ static const char *take_name(const char **at, struct path_step *step)
     for (; **at != '\0' && **at != '.'; ++*at) {
         if (strchr("|*?", **at) != NULL)
             return "a pipe or a wildcard";
-        step->is_escaped |= **at == '\\';
-        if (**at == '\\' && *++*at == '\0')
+        bool is_escape = **at == '\\';
+        step->is_escaped |= is_escape;
+        *at += is_escape;
+        if (**at == '\0')
             return "\\ at its end";
         text_add_bytes(&step->name, *at, 1);
     }
@@ -55,16 +57,17 @@ static const char *take_query(const char **at, struct path_step *step)
     *at += strspn(*at, " ");
     bool is_quoted = **at == '"';
     for (*at += is_quoted; strchr(is_quoted ? "\"" : " )", **at) == NULL; ++*at) {
-        if (is_quoted ? **at == '\\' && *++*at == '\0' : strchr("([]\"\\~", **at) != NULL)
+        *at += is_quoted && **at == '\\';
+        if (**at == '\0' || (!is_quoted && strchr("([]\"\\~", **at) != NULL))
             return mistake;
         text_add_bytes(&step->value, *at, 1);
     }
     if (**at == '\0' || (!is_quoted && step->value.length == 0))
         return mistake;
-    *at += is_quoted;
-    *at += strspn(*at, " ");
-    if (*(*at)++ != ')' || (**at != '\0' && **at != '.'))
+    *at += is_quoted + strspn(*at + is_quoted, " ");
+    if (**at != ')' || ((*at)[1] != '\0' && (*at)[1] != '.'))
         return mistake;
+    ++*at;
     return name[0] == '\0' ? NULL : mistake_of(name);
 }
 
@@ -81,9 +84,13 @@ static const char *take_step(const char **at, struct path_step *step)
         why = take_query(at, step);
     } else {
         step->kind = STEP_COUNT;
-        why = *++*at == '\0' ? NULL : "# before its end, which gives a list";
+        ++*at;
+        why = **at == '\0' ? NULL : "# before its end, which gives a list";
     }
-    return why == NULL && **at == '.' && *++*at == '\0' ? "an empty name" : why;
+    if (why != NULL || **at != '.')
+        return why;
+    ++*at;
+    return **at == '\0' ? "an empty name" : NULL;
 }
 
 static const char *mistake_of(const char *path)
@@ -100,12 +107,12 @@ bool metrics_api_path_check(const char *path, struct error *error)
 {
     const char *why = mistake_of(path);
     return why == NULL ||
-           error_invalid(error,
-                         "valueLocation %s has %s: allowed are names and indices with dots between "
-                         "(jobs.0.waiting), \\ before a special character of a name, # at the end "
-                         "for the length of a list (jobs.#), and the first element of a list with "
-                         "a value (jobs.#(queue==\"mail\").waiting)",
-                         path, why);
+           error_invalid(
+               error,
+               "valueLocation %s has %s: allowed are names and indices with dots between "
+               "(jobs.0.waiting), \\ before a special character, the length of a list "
+               "(jobs.#), its first element with a value (jobs.#(queue==\"mail\").waiting)",
+               path, why);
 }
 
 static bool is_equal(const json_t *found, const char *value)
@@ -141,7 +148,7 @@ const json_t *metrics_api_path_find(const char *path, const json_t *root, bool *
     while (*path != '\0' && found != NULL) {
         _cleanup_(path_step_done) struct path_step step = {0};
         take_step(&path, &step);
-        const char *name = step.kind == STEP_NAME ? step.name.bytes : "#";
+        const char *name = step.name.bytes == NULL ? "#" : step.name.bytes;
         bool is_index = !step.is_escaped && name[strspn(name, "0123456789")] == '\0';
         *ret_is_count = step.kind == STEP_COUNT && json_is_array(found);
         if (step.kind == STEP_QUERY)

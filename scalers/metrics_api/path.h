@@ -1,6 +1,5 @@
 /*
  * A path of GJSON (github.com/tidwall/gjson), as valueLocation is in JSON. These are known:
- *
  *     jobs.waiting, jobs.0.waiting     names and indices
  *     a\.b                             \ before a special character of a name
  *     jobs.#                           the length of a list

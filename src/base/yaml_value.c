@@ -7,6 +7,8 @@
 #include <string.h>
 #include <yaml.h>
 
+enum { BEFORE_VALUES = 3 }; /* events: the stream begins, its document, and the root of that */
+
 /* The document as it is read, once from its beginning to its end. */
 struct reader {
     yaml_parser_t parser;
@@ -85,9 +87,10 @@ bool yaml_value_find(const char *bytes, size_t length, const char *path,
     struct reader reader = {0};
     yaml_parser_initialize(&reader.parser);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)bytes, length);
-    /* The stream begins, its document, and the root of that; then the document ends. */
-    bool good = next(&reader) && next(&reader) && next(&reader) && read_node(&reader, path) &&
-                next(&reader);
+    bool good = true;
+    for (int i = 0; i < BEFORE_VALUES && good; i++)
+        good = next(&reader);
+    good = good && read_node(&reader, path) && next(&reader);
     yaml_event_delete(&reader.event);
     yaml_parser_delete(&reader.parser);
     *ret_value = reader.value;
