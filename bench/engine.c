@@ -70,6 +70,7 @@ static int64_t read_now_us(void)
 
 static const struct connection_settings settings = {
     .interval_ms = 3600 * 1000, /* what is measured is what notifications ask for */
+    .idle_requests = 250,
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
     .now_us = read_now_us,
