@@ -59,8 +59,8 @@ bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struc
 
 /* The limits of replies; of a client there are at most two listings, and eight replies in all. */
 enum {
-    RABBITMQ_HTTP_LISTING_BYTES = 8 << 20, /* 80 bytes a queue, a quorum queue 130: 60,000 */
-    RABBITMQ_HTTP_REPLY_BYTES = 2 << 20,   /* a page of 500 queues is 1 MB */
+    RABBITMQ_HTTP_LISTING_BYTES = 8 << 20,  /* 80 bytes a queue, a quorum queue 130: 60,000 */
+    RABBITMQ_HTTP_REPLY_BYTES = 1280 << 10, /* a page of 500 queues is 1 MB */
 };
 
 /* As kit/http.h has them. `path` begins behind the prefix: "/api/overview". */
