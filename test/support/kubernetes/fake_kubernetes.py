@@ -13,6 +13,7 @@ PLURALS = {"ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs", "TriggerA
            "ClusterTriggerAuthentication": "clustertriggerauthentications", "Secret": "secrets", "ConfigMap": "configmaps"}
 
 ALL = "all objects"  # in the place of a namespace: requests for single objects, of any
+FIRST = "requested for the first time"
 
 
 def path_of(kind, name, namespace="shop"):
@@ -29,7 +30,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         server.requests.append((time.monotonic(), self.path))
         namespace = path.partition("/namespaces/")[2].partition("/")[0]
-        places = (namespace,) if query else (namespace, ALL)
+        places = [(namespace, FIRST)] if server.is_first(self.path) else []
+        places += [namespace] if query else [namespace, ALL]
         server.count(places, 1)
         server.answering.wait()
         if "watch=1" not in query:
@@ -119,7 +121,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
-        self.counting = threading.Lock()
+        self.counting, self.paths = threading.Lock(), set()
         self.is_forbidden = lambda _path: False  # may it be requested? Its watches end, too
         self.is_withholding = False  # watches go on, and say nothing of what changes
         self.refused_watches = set()  # names of objects
@@ -153,6 +155,13 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
             for place in places:
                 self.waiting[place] += step
                 self.max_waiting[place] = max(self.max_waiting[place], self.waiting[place])
+
+    def is_first(self, path):
+        """Whether it was never requested before."""
+        with self.counting:
+            is_first = path not in self.paths
+            self.paths.add(path)
+            return is_first
 
     def find(self, path):
         with self.changed:
