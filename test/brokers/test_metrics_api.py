@@ -1,6 +1,7 @@
 """KEDA's questions about a number in an HTTP API's response, to the server, with a real HTTP server behind it."""
 
 import concurrent.futures
+import itertools
 import os
 import re
 import time
@@ -95,7 +96,7 @@ def test_each_format_has_its_numbers(api, client):
     ((204, ""), "HTTP status 204"),
     ((404, "sesame"), "HTTP status 404"),
     ((503, "sesame"), "HTTP status 503"),
-], ids=str)
+], ids=map(str, itertools.count()))
 def test_what_is_no_number_is_an_error_and_fails_alone(api, client, answer, words):
     api.answers["/broken"] = answer
     neighbour = trigger(api, "jobs.1.waiting")
