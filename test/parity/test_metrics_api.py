@@ -38,7 +38,7 @@ vllm:num_requests_waiting{engine="0",model_name="org/model"} 6.0
 """
 TLS_KEYS = {"ca": "$ca", "cert": "$cert", "key": "$key"}
 
-NO_NUMBER = "What is no number is an error, and never 0: NaN, infinity, a text without a digit (`k`), and a part of the path that is missing."
+NO_NUMBER = "What is no number is an error, and never 0: NaN, infinity, a text without a digit (`k`), a part of the path that is missing."
 PATHS = "Of GJSON there are names, indices, `\\`, `#` and `#(name==value)`; the rest is refused when the trigger is read."
 LABELS = "A label with `!=`, `=~` or `!~`, which the built-in takes for `=`, is refused, too."
 WHOLE = "A response that is no JSON as a whole, or has a key twice, is an error."
