@@ -35,7 +35,7 @@ struct round {
     size_t gets_count;
     size_t joined; /* tasks beside the first of their GET, which take no place of the window */
     size_t joined_isolated;     /* of them */
-    size_t places, isolated;    /* what the feed was told */
+    size_t places, isolated;    /* what the feed was set to */
     struct task *unreached;     /* utlist: of GETs without any answer. Until it is known whether */
     struct error unreached_why; /* ... the server answers anything else, they have not ended */
     bool is_pinging;
@@ -165,7 +165,7 @@ static void adjust_window(const struct round *round)
 }
 
 /* As many tasks as there may be GETs, and those that have joined one. */
-static void tell_feed(struct round *round)
+static void limit_feed(struct round *round)
 {
     size_t max_gets = round->client->max_gets;
     size_t places = max_gets + round->joined;
@@ -265,10 +265,10 @@ static void send_waiting(struct round *round)
 static void begin_tasks(struct round *round)
 {
     struct task *task;
-    tell_feed(round);
+    limit_feed(round);
     while ((task = feed_take(round->feed)) != NULL) {
         add_task(round, task);
-        tell_feed(round);
+        limit_feed(round);
     }
     send_waiting(round);
 }

@@ -86,7 +86,7 @@ struct http_source {
      * "NAME: HTTP status N", and for a redirection that it is not followed. Returns false. */
     bool (*refuse)(const struct http_answer *answer, struct error *error);
 
-    /* Optional: a cheap request that tells whether the server answers. Any status will do but 401,
+    /* Optional: a cheap request that shows whether the server answers. Any status will do but 401,
      * and those from 500 on. NULL: see above. */
     bool (*ping)(const void *connection, struct http_request *ret_request, struct error *error);
 };

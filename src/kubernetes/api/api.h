@@ -76,7 +76,7 @@ bool api_request_begin(struct api_request *request, CURLM *multi, const struct k
 /* The same of a handle that the caller has made: `request->curl`, of whatever server. */
 void api_request_add(struct api_request *request, CURLM *multi, size_t max_bytes);
 
-/* Performs all requests of the multi, and tells of those that are over by now. */
+/* Performs all requests of the multi, and calls `ended` of those that are over by now. */
 void api_requests_perform(CURLM *multi);
 
 /* Why it has no 200, without a value of it. */
